@@ -1,0 +1,1 @@
+"""The machinery: from book.toml and the lessons' text to notebooks, checks and the HTML book."""
