@@ -85,7 +85,7 @@ def compare(lesson: Lesson) -> tuple[int, list[Problem]]:
     for name in recorded:
         if name not in {quote.name for quote in found}:
             problems.append(
-                Problem(where, 0, f"the claim {name!r} is recorded but never quoted", "quote it, or drop it")
+                Problem(where, 0, f"the claim {name!r} is never quoted", "quote it, or drop it")
             )
     return len(found), problems + _unbound(lesson, where)
 

@@ -16,6 +16,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from typer.exceptions import TyperException
 
 from bookbinder.errors import BookError, CheckFailed, MissingError, Problem, UsageError
 from bookbinder.files import write_text
@@ -26,11 +27,12 @@ app = typer.Typer(
 )
 new = typer.Typer(no_args_is_help=True, add_completion=False, help="Make something from its template.")
 app.add_typer(new, name="new")
+INTERRUPTED = 130  # what the shell expects of a program stopped by Ctrl-C
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Names = Annotated[
-    list[str] | None, typer.Argument(metavar="[LESSON|CHAPTER]...", help="Lessons or chapters; none: all")
+    list[str] | None, typer.Argument(metavar="LESSON|CHAPTER", help="Lessons or chapters; none: all")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
 
@@ -38,16 +40,19 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
 def main() -> None:
     """Run the command and turn what it raises into a message and an exit code."""
     try:
-        app()
+        code = app(standalone_mode=False)
+        if code == INTERRUPTED:
+            err.print("book: interrupted; what was finished is kept, and nothing is half written")
+        sys.exit(code)
+    except TyperException as error:
+        error.show()
+        sys.exit(UsageError.exit_code)
     except BookError as error:
         err.print(f"[red]book:[/red] {escape(str(error))}")
         sys.exit(error.exit_code)
     except ModuleNotFoundError as error:
         err.print(f"[red]book:[/red] the package {error.name} is not installed. Try: make book, or book doctor")
         sys.exit(MissingError.exit_code)
-    except KeyboardInterrupt:
-        err.print("book: interrupted; what was finished is kept, and nothing is half written")
-        sys.exit(130)
 
 
 @app.command("list")
@@ -212,7 +217,7 @@ def new_lesson(
     lesson = Lesson(root, chapter, slug, int(slug[:2]))
     if lesson.text.exists():
         raise UsageError(f"chapters/{name}.md exists already. Try: another name, or edit that one")
-    template = Template((root / "lib/bookbinder/template.md").read_text(encoding="utf-8"))
+    template = Template(Path(__file__).with_name("template.md").read_text(encoding="utf-8"))
     write_text(lesson.text, template.substitute(title=title or slug[3:].replace("-", " ").capitalize()))
     write_text(lesson.text, pairing.as_text(pairing.read_text(lesson)))
     out.print(f"chapters/{name}.md is ready to be written", markup=False)

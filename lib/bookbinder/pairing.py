@@ -111,8 +111,7 @@ def as_notebook(source: NotebookNode, previous: NotebookNode | None = None) -> N
             break
         new.outputs, new.execution_count = before.outputs, before.execution_count
     metadata = {key: source.metadata[key] for key in FRONT_MATTER if key in source.metadata}
-    metadata["kernelspec"] = KERNEL
-    metadata["language_info"] = LANGUAGE
+    metadata["kernelspec"], metadata["language_info"] = dict(KERNEL), dict(LANGUAGE)
     metadata["book"] = dict(previous.metadata.get("book", {})) if previous is not None else {}
     metadata["book"]["text"] = digest([as_text(source)])
     return nbformat.v4.new_notebook(metadata=metadata, cells=cells, nbformat_minor=5)

@@ -17,11 +17,14 @@ from nbformat import NotebookNode
 
 from bookbinder import kernel, report
 from bookbinder.errors import CheckFailed, relative
+from bookbinder.files import write_text
 from bookbinder.imports import library_digest
 from bookbinder.manifest import Book, Lesson
 from bookbinder.pairing import (
+    LANGUAGE,
     State,
     as_notebook,
+    as_text,
     code_digest,
     line_of,
     read_notebook,
@@ -78,7 +81,9 @@ def run(
         CheckFailed: Both sides of a lesson were edited.
     """
     for lesson in lessons:
-        if state(lesson) is not State.NO_NOTEBOOK:
+        if state(lesson) is State.NO_NOTEBOOK:
+            write_text(lesson.text, as_text(read_text(lesson)))
+        else:
             sync(lesson)
     stale = [lesson for lesson in lessons if force or not is_fresh(lesson)]
     outcomes = [Outcome(lesson, ran=False) for lesson in lessons if lesson not in stale]
@@ -136,6 +141,7 @@ async def _execute(notebook: NotebookNode, lesson: Lesson, folder: Path) -> dict
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+    lesson.notebook.parent.mkdir(parents=True, exist_ok=True)  # the kernel works there
     last = nbformat.v4.new_code_cell("from bookbinder.kernel import farewell\nfarewell()")
     notebook.cells.append(last)
     client = NotebookClient(
@@ -157,6 +163,7 @@ async def _execute(notebook: NotebookNode, lesson: Lesson, folder: Path) -> dict
 
 def _make_stable(notebook: NotebookNode) -> None:
     """Take out of the outputs what differs from run to run without meaning anything."""
+    notebook.metadata["language_info"] = dict(LANGUAGE)  # the kernel put the version of Python there
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
