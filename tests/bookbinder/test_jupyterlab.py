@@ -1,4 +1,4 @@
-"""What happens when an author edits in JupyterLab: its contents manager is jupytext's, called here without the server."""
+"""What happens when an author edits in JupyterLab, whose contents manager is called here without the server."""
 
 import pytest
 from bookbinder.pairing import State, as_text, read_notebook, read_text, state, sync
