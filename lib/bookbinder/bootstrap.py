@@ -184,7 +184,7 @@ def advice(log: str) -> str:
         return f"free {SPACE_NEEDED / 1e9:.1f} GB of disk space, then the same command again"
     if any(sign in log for sign in _OFFLINE_SIGNS):
         return "see whether the network works (behind a proxy, set HTTPS_PROXY), then the same command again"
-    return f"read {LOG}; to begin afresh, remove the folder .venv and give the same command"
+    return f"the same command again; if that fails too, read {LOG}, or remove the folder .venv to begin afresh"
 
 
 def ensure_browser(root: Path) -> None:
@@ -298,9 +298,9 @@ def run(root: Path, command: List[str], lock: Optional[int] = None) -> int:
 
 
 def log_tail(root: Path, count: int) -> str:
-    """The last lines of the log."""
+    """The last lines of the log, each of them cut to a length that can be read."""
     lines = (root / LOG).read_text(encoding="utf-8", errors="replace").splitlines()
-    return "\n".join([line for line in lines if line.strip()][-count:])
+    return "\n".join([line[:200] for line in lines if line.strip()][-count:])
 
 
 def dotted(version: Tuple[int, ...]) -> str:

@@ -1,0 +1,169 @@
+"""The parts of the HTML book that nobody writes by hand: what is derived from the manifest, the report and the library.
+
+All of it is MyST Markdown, which Sphinx reads together with the lessons.
+"""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from bookbinder import report
+from bookbinder.doctor import direct_requirements, installed_version
+from bookbinder.manifest import Book, Chapter, Lesson
+
+PACKAGE = "mazelm"  # the library that the reference describes
+Notebooks = dict[str, NotebookNode]  # by the lesson's id
+_TERM = re.compile(r"\n+(?!:)([^\n]+)\n(?=: )")
+_DEFINITION = re.compile(r"^:[ \t]+(?:([^·\n]*[\u4e00-\u9fff][^·\n]*?)[ \t]*·)?", re.MULTILINE)
+
+
+def generated(book: Book, notebooks: Notebooks) -> dict[str, str]:
+    """Every page that is made from nothing else, and the settings that conf.py reads: names and texts."""
+    tree = {f"{chapter.slug}/index.md": chapter_page(chapter, notebooks) for chapter in book.chapters}
+    tree |= reference_pages(book)
+    tree["status.md"] = status_page(book, notebooks)
+    numbers = {f"{chapter.slug}/index": [chapter.number] for chapter in book.chapters}
+    numbers |= {lesson.id: [int(word) for word in lesson.number.split(".")] for lesson in book.lessons}
+    settings = {"title": book.title, "authors": book.authors, "numbers": numbers}
+    tree["book.json"] = json.dumps(settings, indent=1, ensure_ascii=False) + "\n"
+    return tree
+
+
+def front_page(book: Book, notebooks: Notebooks, text: str) -> str:
+    """The landing page, with the contents and the navigation in place of the lines `% contents` and `% navigation`."""
+    contents, navigation = [], []
+    for part in book.parts:
+        navigation += toctree([f"{chapter.slug}/index" for chapter in part.chapters], part.title)
+        contents += ["{.book-part}", part.title, ""]
+        for chapter in part.chapters:
+            contents += [f"### [{chapter.number} {chapter.title}]({chapter.slug}/index.md)", "", chapter.summary, ""]
+            contents += ["{.book-lessons}"]
+            contents += [f"- {_link(lesson, notebooks)} [{_minutes(lesson, notebooks)}]{{.quiet}}" for lesson in chapter.lessons]
+            contents += [""]
+    for mark, lines in (("contents", contents), ("navigation", navigation)):
+        text = re.sub(rf"^% {mark}$", lambda _, lines=lines: "\n".join(lines), text, flags=re.MULTILINE)
+    return text
+
+
+def chapter_page(chapter: Chapter, notebooks: Notebooks) -> str:
+    """A chapter: what it is about, and its lessons with their objectives."""
+    lines = [f"# {chapter.title}", "", chapter.summary, ""]
+    for lesson in chapter.lessons:
+        data = notebooks[lesson.id].metadata
+        lines += [f"## {_link(lesson, notebooks, up='')}", "", "{.quiet}", _minutes(lesson, notebooks), ""]
+        lines += [f"- {objective}" for objective in data.get("objectives", [])] + [""]
+    lines += toctree([lesson.slug for lesson in chapter.lessons])
+    return "\n".join(lines)
+
+
+def lesson_strip(book: Book, lesson: Lesson, notebooks: Notebooks) -> str:
+    """What stands under a lesson's heading: what it takes, what it builds on, and what the reader can do afterwards."""
+    data, figures = notebooks[lesson.id].metadata, report.load(book)["lessons"].get(lesson.id)
+    facts = [_minutes(lesson, notebooks) + " of reading"]
+    if figures:
+        facts.append(f"the notebook runs in {figures['seconds']:.0f} s and takes {figures['memory_mb']} MB of memory")
+    if data.get("gpu") is False:
+        facts.append("runs without a GPU")
+    known = {other.id: other for other in book.lessons}
+    needed = [_link(known[name], notebooks, up="../") for name in data.get("prerequisites", []) if name in known]
+    facts.append("builds on " + ", ".join(needed) if needed else "builds on no other lesson")
+    source = f"/downloads/{lesson.id}"
+    facts.append(f"download: {{download}}`notebook <{source}.ipynb>`, {{download}}`text <{source}.md>`")
+    objectives = [f"- {objective}" for objective in data.get("objectives", [])]
+    box = [":::{admonition} After this lesson you can", ":class: objectives", "", *objectives, ":::", ""]
+    return "\n".join(["{.lesson-facts}", *(f"- {fact}" for fact in facts), "", *box])
+
+
+def status_page(book: Book, notebooks: Notebooks) -> str:
+    """What each lesson costs, what it may cost, and the versions behind the stored outputs."""
+    found = report.load(book)
+    columns = ("seconds", "memory_mb", "size_kb", "claims", "date")
+    rows = []
+    for lesson in book.lessons:
+        figures = found["lessons"].get(lesson.id, {})
+        rows.append(f"| {_link(lesson, notebooks)} | " + " | ".join(str(figures.get(key, "–")) for key in columns) + " |")
+    seconds = ", ".join(str(number) for number in report.BUDGET_CPU_S)
+    site = {name: installed_version(name) or "–" for name in direct_requirements("site")}
+    versions = {**found["versions"], **site}
+    return "\n".join(
+        [
+            "# Status",
+            "",
+            "What each lesson cost when it was last run"
+            + (f", one thread on {found['machine']}." if found["machine"] else "."),
+            "A claim is a number in the text that is compared with the value that the notebook computed.",
+            "",
+            "| lesson | seconds | peak memory, MB | notebook, kB | claims | last run |",
+            "| :-- | --: | --: | --: | --: | :-- |",
+            *rows,
+            "",
+            "## Budgets",
+            "",
+            "A lesson that exceeds its budget does not pass `book check`.",
+            "",
+            "| what | budget |",
+            "| :-- | :-- |",
+            f"| compute of one lesson, one thread | {seconds} s: most lessons, where learning needs it, a few trainings |",
+            f"| peak memory | {report.BUDGET_MEMORY_MB} MB |",
+            f"| size of a notebook with its outputs | {report.BUDGET_SIZE_KB} kB |",
+            "",
+            "## Versions",
+            "",
+            "The stored outputs and these pages were made with:",
+            "",
+            "| package | version |",
+            "| :-- | :-- |",
+            *(f"| {name} | {version} |" for name, version in versions.items()),
+            "",
+        ]
+    )
+
+
+def reference_pages(book: Book) -> dict[str, str]:
+    """The reference of the library: a page for each module, and one that lists them in the order of the book."""
+    library = book.root / "lib" / PACKAGE
+    packages = ["common", *(name for chapter in book.chapters for name in chapter.packages)]
+    lines, names, tree = [f"# The library `{PACKAGE}`", "", _docstring(library / "__init__.py"), ""], [], {}
+    for package in packages:
+        modules = sorted(path for path in (library / package).glob("*.py") if path.stem != "__init__")
+        if modules:
+            lines += [f"## `{PACKAGE}.{package}`", "", _docstring(library / package / "__init__.py"), ""]
+        for path in modules:
+            name = f"{PACKAGE}.{package}.{path.stem}"
+            names.append(f"{package}.{path.stem} <{name}>")
+            lines += [f"[`{name}`]({name}.rst)", f": {_docstring(path)}", ""]
+            tree[f"reference/{name}.rst"] = f"{name}\n{'=' * len(name)}\n\n.. automodule:: {name}\n   :members:\n"
+    tree["reference/index.md"] = "\n".join(lines + toctree(names))
+    return tree
+
+
+def glossary(text: str) -> str:
+    """The glossary in the form that Sphinx reads, with the Chinese terms marked as Chinese for fonts and for voices."""
+    text = _TERM.sub(r"\n\n\1\n", text)
+    return _DEFINITION.sub(lambda match: f"  [{match[1]}]{{.zh .language-zh-Hans}}" if match[1] else "  ", text)
+
+
+def toctree(names: list[str], caption: str = "") -> list[str]:
+    """The lines of a hidden table of contents."""
+    heading = [f":caption: {caption}"] if caption else []
+    return ["```{toctree}", ":hidden:", *heading, "", *names, "```", ""]
+
+
+def _link(lesson: Lesson, notebooks: Notebooks, up: str | None = None) -> str:
+    """A numbered link to a lesson, from the top or, with `up`, from within a chapter."""
+    title = notebooks[lesson.id].metadata.get("title", lesson.slug)
+    target = f"{lesson.slug}.ipynb" if up == "" else f"{up or ''}{lesson.id}.ipynb"
+    return f"[{lesson.number} {title}]({target})"
+
+
+def _minutes(lesson: Lesson, notebooks: Notebooks) -> str:
+    return f"{notebooks[lesson.id].metadata.get('minutes', '–')} minutes"
+
+
+def _docstring(path: Path) -> str:
+    """The first paragraph of a module's docstring, on one line."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path.is_file() else None
+    return " ".join((text or "").partition("\n\n")[0].split())

@@ -1,0 +1,151 @@
+"""Sphinx configuration of the HTML book.
+
+It is copied, with everything beside it, to _build/site-src, where `book build` also puts the lessons and the pages that
+it derives. `book.json`, which it finds there, says what comes from book.toml: title, authors, numbers of the lessons.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+from sphinx.environment.collectors.toctree import TocTreeCollector
+
+HERE = Path(__file__).resolve().parent
+BOOK = json.loads((HERE / "book.json").read_text(encoding="utf-8"))
+sys.path.insert(0, str(HERE.parents[1] / "lib"))  # the reference describes this tree's library
+
+project = html_title = BOOK["title"]
+author = ", ".join(BOOK["authors"])
+language = "en"
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "sphinx_design",
+    "sphinxcontrib.bibtex",
+]
+exclude_patterns = ["downloads"]
+nitpick_ignore_regex = [("py:.*", ".*")]  # the types in a signature are text, not links
+
+# Lessons: the stored outputs, and nothing is executed.
+nb_execution_mode = "off"
+nb_merge_streams = True
+nb_render_markdown_format = "myst"
+myst_enable_extensions = ["amsmath", "attrs_block", "attrs_inline", "colon_fence", "deflist", "dollarmath"]
+myst_heading_anchors = 3
+
+# Numbers, citations and mathematics, without a server for any of them.
+numfig = True
+math_numfig = True
+math_eqref_format = "({number})"
+html_secnumber_suffix = " "
+bibtex_bibfiles = ["references.bib"]
+bibtex_reference_style = "author_year"
+html_math_renderer = "mathjax"
+mathjax_path = "mathjax3/tex-svg-full.js"
+mathjax3_config = {"options": {"enableMenu": False}}  # the menu offers what would have to be fetched
+
+# The library.
+autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+maximum_signature_line_length = 60
+add_module_names = False
+
+# The page.
+html_theme = "pydata_sphinx_theme"
+html_static_path = ["_static"]
+templates_path = ["_templates"]
+html_css_files = ["book.css"]
+html_js_files = [("book.js", {"defer": "defer"})]
+html_favicon = "_static/favicon.svg"
+html_context = {"default_mode": "auto"}
+html_sidebars = {"**": ["book-contents"]}
+html_show_search_summary = False  # excerpts are fetched, which fails from a file
+html_copy_source = False
+html_use_index = False
+html_domain_indices = False
+html_theme_options = {
+    "logo": {"text": BOOK["title"], "image_light": "_static/favicon.svg", "image_dark": "_static/favicon.svg"},
+    "navbar_center": [],
+    "navbar_end": ["search-button-field", "theme-switcher"],
+    "primary_sidebar_end": [],
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["book-footer"],
+    "footer_end": [],
+    "back_to_top_button": False,
+    "search_bar_text": "Search the book",
+}
+copybutton_selector = "div.cell_input pre, div.text_markdown pre, div.highlight-bash pre, div.highlight-python pre"
+
+_FIELD_OF_TUPLE = re.compile(r"Alias for field number \d+")
+_SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|Examples?):$")
+
+
+def setup(app: Sphinx) -> None:
+    """Connect what no setting offers."""
+    app.set_html_assets_policy("always")  # or titles in the navigation show raw formulas on pages without any
+    app.connect("autodoc-process-docstring", read_docstring, priority=400)  # napoleon comes at 500
+    app.connect("env-get-updated", number_lessons, priority=900)  # Sphinx's own numbers come at 500
+    app.connect("html-page-context", mend_page)
+
+
+def read_docstring(
+    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
+) -> None:
+    """Turn a docstring of the house style into reStructuredText: indented equations stand as they are written."""
+    if _FIELD_OF_TUPLE.fullmatch("".join(lines).strip()):
+        lines.clear()
+    lines[:] = list(_restructured(lines))
+
+
+def _restructured(lines: list[str]) -> Iterator[str]:
+    """The lines with code markup, and with each indented block before the first section made a literal one."""
+    in_section = literal = False
+    for before, line in zip(["", *lines], lines, strict=False):
+        in_section = in_section or bool(_SECTION.match(line))
+        if line.startswith("Source: "):
+            in_section = False
+            yield from (".. rst-class:: source", "")
+        indented = line.startswith("    ") and not in_section
+        if indented and not literal and not before.strip():
+            yield from ("::", "")
+            literal = True
+        literal = literal and (indented or not line.strip())
+        yield line if literal else _escaped(line)
+
+
+def _escaped(line: str) -> str:
+    """A line in which `code` is a literal and no other character means anything."""
+    parts = re.split(r"(`[^`]+`)", line)
+    code = (f"`{part}`" for part in parts[1::2])
+    text = [re.sub(r"([*|\\])|(?<=\w)(_)(?!\w)", r"\\\1\2", part) for part in parts[::2]]
+    return "".join(a + b for a, b in zip(text, [*code, ""], strict=True))
+
+
+def number_lessons(app: Sphinx, env: BuildEnvironment) -> list[str]:
+    """Number chapters, lessons, figures and equations as book.toml does; Sphinx would begin again in every part."""
+    for name in env.found_docs & set(BOOK["numbers"]):
+        number = tuple(BOOK["numbers"][name])
+        env.titles[name]["secnumber"] = number
+        env.toc_secnumbers[name] = {}
+        for reference in env.tocs[name].findall(nodes.reference):
+            own = number if reference.get("refuri") == name and not reference["anchorname"] else None
+            reference["secnumber"] = own
+            env.toc_secnumbers[name][reference["anchorname"]] = own or ()
+    TocTreeCollector().assign_figure_numbers(env)
+    return []  # every page is written in any case
+
+
+def mend_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
+    """Take out roles that sphinxcontrib-bibtex gives and ARIA does not allow in that place."""
+    body = context.get("body", "")
+    context["body"] = body.replace(' role="doc-biblioentry"', "").replace('role="list"', "")
