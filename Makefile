@@ -24,10 +24,9 @@ help:  ## list these targets
 	@echo "New here? make book, then open the page that it names."
 
 book: setup  ## everything to read: run what changed, check, build the HTML book, say where it is
-	@echo "[1/4] running the lessons that changed" && $(BIN)/book run
-	@echo "[2/4] checking text against notebooks" && $(BIN)/book check
-	@echo "[3/4] checking the numbers in the text" && $(BIN)/book claims
-	@echo "[4/4] building the HTML book" && $(BIN)/book build
+	@echo "[1/3] running the lessons that changed" && $(BIN)/book run
+	@echo "[2/3] checking text, numbers and notebooks" && $(BIN)/book check
+	@echo "[3/3] building the HTML book" && $(BIN)/book build
 
 test:  ## prove everything that the book claims: style, types, tests, notebooks, claims, the site in a browser
 	@$(SETUP) --browser

@@ -117,7 +117,7 @@ def _unbound(lesson: Lesson, where: str) -> list[Problem]:
         text = "\n".join(line for _, line in block)
         if exercises or "{cite" in text or text.startswith("#"):
             continue
-        blanked = _FREE.sub(lambda m: m[0] if _COMMENT.match(m[0]) else re.sub(r"[^\n]", " ", m[0]), text)
+        blanked = _FREE.sub(_blank, text)
         for match in _DECIMAL.finditer(blanked):
             bound = re.match(r"\s?\\?%?[\s*_)\]|]*<!--\s*=", blanked[match.end() :])
             if not bound and not _NAMED.search(blanked[: match.start()]):
@@ -125,6 +125,12 @@ def _unbound(lesson: Lesson, where: str) -> list[Problem]:
                 attempt = f"{match[0]} <!-- = name --> with claim(name, …) in a cell, or a citation"
                 problems.append(Problem(where, line, f"the number {match[0]} is bound to nothing", attempt))
     return problems
+
+
+def _blank(match: re.Match) -> str:
+    """Spaces in place of what is no running text; of a claim only its beginning stays, to bind the number before it."""
+    kept = "<!-- =" if _COMMENT.match(match[0]) else ""
+    return kept + re.sub(r"[^\n]", " ", match[0][len(kept) :])
 
 
 def _paragraphs(lines: Iterator[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:

@@ -97,6 +97,10 @@ def test_numbers_that_need_none(check, text):
     assert check(text)[1] == []
 
 
+def test_a_tolerance_is_no_number_of_the_text(check):
+    assert check("It is 0.50 <!-- = x ± 0.25 -->.", x=0.6) == (1, [])
+
+
 def test_exercises_end_where_the_next_section_begins(check):
     assert len(check("## Exercises\n\nTake 0.25.\n\n## Read further\n\nAbout 0.5.")[1]) == 1
 

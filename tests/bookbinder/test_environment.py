@@ -80,9 +80,8 @@ def test_environment_yml_says_only_what_conda_has_to_know():
 def test_pip_reads_the_lines_of_environment_yml(tmp_path):
     """Conda writes these lines to a file and gives it to `pip install -r`, in the folder of environment.yml."""
     lines = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"][-1]["pip"]
-    (tmp_path / "requirements.txt").write_text(
-        "\n".join(lines).replace("constraints.txt", str(ROOT / "constraints.txt"))
-    )
+    (tmp_path / "requirements.txt").write_text("\n".join(lines))
+    (tmp_path / "constraints.txt").write_text((ROOT / "constraints.txt").read_text())
     program = (
         "from pip._internal.network.session import PipSession\n"
         "from pip._internal.req.req_file import parse_requirements\n"
@@ -120,6 +119,14 @@ def test_issue_forms_have_what_their_format_requires(path):
         options = field["attributes"].get("options", [])
         assert bool(options) == (field["type"] in ("dropdown", "checkboxes"))
         assert all(isinstance(option, dict if field["type"] == "checkboxes" else str) for option in options)
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")), ids=lambda path: path.stem)
+def test_links_between_files_lead_somewhere(path):
+    prose = re.sub(r"```.*?```|``.*?``|`[^`]*`", "", path.read_text(), flags=re.DOTALL)
+    targets = re.findall(r"\]\(([^)\s]+)\)", prose)
+    local = [target.partition("#")[0] for target in targets if "://" not in target]
+    assert [target for target in local if not (ROOT / target).exists()] == []
 
 
 def test_ci_runs_make_test():

@@ -11,7 +11,7 @@ raises.
 Left out: sample weights, several labels on one sample, and matrices too large for memory, for which a production
 library keeps a sparse table.
 
-Source: Fawcett (2006), sections 2 and 3; Sokolova & Lapalme (2009), table 3, for the averages over classes.
+Source: Fawcett (2006), section 2; Sokolova & Lapalme (2009), table 3, for the averages over classes.
 """
 
 import math
@@ -144,7 +144,7 @@ def balanced_accuracy_from_matrix(matrix: Int[np.ndarray, "K K"], *, labels: Lab
     Raises:
         ValueError: The matrix is not one of counts, or a class has an empty row.
 
-    Source: Brodersen et al. (2010), section II.
+    Source: Brodersen et al. (2010).
     """
     counts = _class_counts(matrix, labels)
     return float(_divide("recall", counts.hits, counts.actual, counts.labels).mean())

@@ -181,7 +181,7 @@ def perplexity(logp: Float[np.ndarray, "*T"], *, mask: Bool[np.ndarray, "*T"] | 
 def _mean(p: Float[np.ndarray, "*B V"], values: Float[np.ndarray, "*B V"]) -> float | Float[np.ndarray, "*B"]:
     """Σᵥ p(v)·values(v), to which an outcome of probability 0 adds nothing, be its value infinite or missing."""
     terms = np.multiply(p, values, out=np.zeros_like(p), where=p > 0)
-    return terms.sum(axis=-1) + 0.0  # + 0.0 turns −0.0 into 0.0
+    return terms.sum(axis=-1)
 
 
 def _log(x: Float[np.ndarray, "..."], base: int | float) -> Float[np.ndarray, "..."]:
