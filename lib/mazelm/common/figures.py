@@ -7,6 +7,7 @@ drawn on white; in its dark theme the site turns the lightness of a figure round
 from types import SimpleNamespace
 
 import matplotlib as mpl
+from cycler import cycler
 
 # A meaning keeps its colour through the whole book. Lines that share a figure also differ in dash or marker.
 COLORS = SimpleNamespace(
@@ -40,7 +41,7 @@ def use_book_style() -> None:
             "axes.titlelocation": "left",
             "axes.spines.top": False,
             "axes.spines.right": False,
-            "axes.prop_cycle": mpl.cycler(color=[COLORS.first, COLORS.second, COLORS.third, COLORS.fourth]),
+            "axes.prop_cycle": cycler(color=[COLORS.first, COLORS.second, COLORS.third, COLORS.fourth]),
             "lines.linewidth": 1.8,
             "legend.frameon": False,
             "image.cmap": SEQUENTIAL,

@@ -435,10 +435,15 @@ def test_precision_recall_of_ranking_refuses(unchecked, hits, n_objects, message
         precision_recall_of_ranking(np.array(hits), n_objects)
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=20))
-def test_eq_precision_envelope(hits):
-    precision, _ = precision_recall_of_ranking(np.array(hits), n_objects=20)
-    assert precision_envelope(precision).tolist() == [max(precision[k:]) for k in range(len(precision))]
+@given(st.lists(st.booleans(), max_size=20), st.integers(0, 3))
+def test_eq_precision_envelope(hits, n_missed):
+    precision, recall = precision_recall_of_ranking(np.array(hits, dtype=bool), max(sum(hits) + n_missed, 1))
+    envelope = precision_envelope(precision)
+    assert envelope.tolist() == [max(precision[k:]) for k in range(len(hits))]
+    for level in np.linspace(0, 1, 21):
+        offered = max((p for p, r in zip(precision, recall, strict=True) if r >= level), default=0.0)
+        reaching = [k for k in range(len(hits)) if recall[k] >= level]
+        assert offered == (envelope[reaching[0]] if reaching else 0.0)
 
 
 def test_average_precision_by_hand():
