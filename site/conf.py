@@ -8,6 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,9 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
+from sphinxcontrib.bibtex.plugin import register_plugin
+from sphinxcontrib.bibtex.style.referencing import BracketStyle
+from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferenceStyle
 
 HERE = Path(__file__).resolve().parent
 BOOK = json.loads((HERE / "book.json").read_text(encoding="utf-8"))
@@ -47,7 +51,7 @@ math_numfig = True
 math_eqref_format = "({number})"
 html_secnumber_suffix = " "
 bibtex_bibfiles = ["references.bib"]
-bibtex_reference_style = "author_year"
+bibtex_reference_style = "author_year_round"
 html_math_renderer = "mathjax"
 mathjax_path = "mathjax3/tex-svg-full.js"
 mathjax3_config = {"options": {"enableMenu": False}}  # the menu offers what would have to be fetched
@@ -76,7 +80,8 @@ html_domain_indices = False
 html_theme_options = {
     "logo": {"text": BOOK["title"], "image_light": "_static/favicon.svg", "image_dark": "_static/favicon.svg"},
     "navbar_center": [],
-    "navbar_end": ["search-button-field", "theme-switcher"],
+    "navbar_end": ["theme-switcher"],
+    "navbar_persistent": ["search-button-field"],
     "primary_sidebar_end": [],
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["book-footer"],
@@ -86,6 +91,18 @@ html_theme_options = {
 }
 copybutton_selector = "div.cell_input pre, div.text_markdown pre, div.highlight-bash pre, div.highlight-python pre"
 
+ROUND = BracketStyle(left="(", right=")")
+
+
+@dataclass
+class RoundBrackets(AuthorYearReferenceStyle):
+    """Fawcett (2006) and (Fawcett, 2006), where the extension would write square brackets."""
+
+    bracket_textual: BracketStyle = field(default_factory=lambda: ROUND)
+    bracket_parenthetical: BracketStyle = field(default_factory=lambda: ROUND)
+
+
+register_plugin("sphinxcontrib.bibtex.style.referencing", "author_year_round", RoundBrackets)
 _FIELD_OF_TUPLE = re.compile(r"Alias for field number \d+")
 _SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|Examples?):$")
 

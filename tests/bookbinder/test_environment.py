@@ -129,6 +129,16 @@ def test_links_between_files_lead_somewhere(path):
     assert [target for target in local if not (ROOT / target).exists()] == []
 
 
+def test_papers_md_names_sources_and_modules_that_exist():
+    bibliography = set(re.findall(r"^@\w+\{(\w+),", (ROOT / "site/references.bib").read_text(), re.MULTILINE))
+    rows = [row for row in (ROOT / "papers.md").read_text().splitlines() if row.startswith("| `")]
+    keys = [key for row in rows for key in re.findall(r"`(\w+)`", row.split("|")[1])]
+    assert len(keys) == len(set(keys)) > 0
+    assert set(keys) <= bibliography
+    modules = {name for row in rows for name in re.findall(r"`(mazelm[\w.]+)`", row)}
+    assert [name for name in modules if not (ROOT / "lib" / f"{name.replace('.', '/')}.py").is_file()] == []
+
+
 def test_ci_runs_make_test():
     script = ROOT / ".ci/run"
     assert os.access(script, os.X_OK)
