@@ -63,6 +63,7 @@ autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 maximum_signature_line_length = 60
 add_module_names = False
+highlight_language = "none"  # a literal block is an equation, not code
 
 # The page.
 html_theme = "pydata_sphinx_theme"
@@ -87,6 +88,8 @@ html_theme_options = {
     "footer_start": ["book-footer"],
     "footer_end": [],
     "back_to_top_button": False,
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "github-dark",
     "search_bar_text": "Search the book",
 }
 copybutton_selector = "div.cell_input pre, div.text_markdown pre, div.highlight-bash pre, div.highlight-python pre"
@@ -104,23 +107,26 @@ class RoundBrackets(AuthorYearReferenceStyle):
 
 register_plugin("sphinxcontrib.bibtex.style.referencing", "author_year_round", RoundBrackets)
 _FIELD_OF_TUPLE = re.compile(r"Alias for field number \d+")
+_SIGNATURE = re.compile(r'<dt class="sig .*?</dt>', re.DOTALL)
 _SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|Examples?):$")
 
 
 def setup(app: Sphinx) -> None:
     """Connect what no setting offers."""
     app.set_html_assets_policy("always")  # or titles in the navigation show raw formulas on pages without any
+    app.connect("autodoc-skip-member", is_field_of_tuple)
     app.connect("autodoc-process-docstring", read_docstring, priority=400)  # napoleon comes at 500
     app.connect("env-get-updated", number_lessons, priority=900)  # Sphinx's own numbers come at 500
     app.connect("html-page-context", mend_page)
 
 
-def read_docstring(
-    app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]
-) -> None:
+def is_field_of_tuple(app: Sphinx, what: str, name: str, obj: object, skip: bool, options: object) -> bool:
+    """Leave out the fields of a named tuple, which its signature shows already."""
+    return skip or bool(_FIELD_OF_TUPLE.fullmatch(getattr(obj, "__doc__", None) or ""))
+
+
+def read_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Turn a docstring of the house style into reStructuredText: indented equations stand as they are written."""
-    if _FIELD_OF_TUPLE.fullmatch("".join(lines).strip()):
-        lines.clear()
     lines[:] = list(_restructured(lines))
 
 
@@ -163,6 +169,6 @@ def number_lessons(app: Sphinx, env: BuildEnvironment) -> list[str]:
 
 
 def mend_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
-    """Take out roles that sphinxcontrib-bibtex gives and ARIA does not allow in that place."""
-    body = context.get("body", "")
-    context["body"] = body.replace(' role="doc-biblioentry"', "").replace('role="list"', "")
+    """Mend what would mislead a screen reader: roles in a wrong place, and lists of definitions without a term."""
+    body = context.get("body", "").replace(' role="doc-biblioentry"', "").replace(' role="list"', "")
+    context["body"] = _SIGNATURE.sub(lambda match: re.sub(r"(</?)d[ld]>", r"\1div>", match[0]), body)

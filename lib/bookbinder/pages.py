@@ -85,7 +85,7 @@ def status_page(book: Book, notebooks: Notebooks) -> str:
     for lesson in book.lessons:
         figures = found["lessons"].get(lesson.id, {})
         rows.append(f"| {_link(lesson, notebooks)} | " + " | ".join(str(figures.get(key, "–")) for key in columns) + " |")
-    seconds = ", ".join(str(number) for number in report.BUDGET_CPU_S)
+    budget = "{} s for most lessons, {} s where learning needs it, {} s for a few trainings".format(*report.BUDGET_CPU_S)
     site = {name: installed_version(name) or "–" for name in direct_requirements("site")}
     versions = {**found["versions"], **site}
     return "\n".join(
@@ -106,7 +106,7 @@ def status_page(book: Book, notebooks: Notebooks) -> str:
             "",
             "| what | budget |",
             "| :-- | :-- |",
-            f"| compute of one lesson, one thread | {seconds} s: most lessons, where learning needs it, a few trainings |",
+            f"| compute of one lesson, one thread | {budget} |",
             f"| peak memory | {report.BUDGET_MEMORY_MB} MB |",
             f"| size of a notebook with its outputs | {report.BUDGET_SIZE_KB} kB |",
             "",
@@ -126,11 +126,11 @@ def reference_pages(book: Book) -> dict[str, str]:
     """The reference of the library: a page for each module, and one that lists them in the order of the book."""
     library = book.root / "lib" / PACKAGE
     packages = ["common", *(name for chapter in book.chapters for name in chapter.packages)]
-    lines, names, tree = [f"# The library `{PACKAGE}`", "", _docstring(library / "__init__.py"), ""], [], {}
+    lines, names, tree = [f"# The library {PACKAGE}", "", _docstring(library / "__init__.py"), ""], [], {}
     for package in packages:
         modules = sorted(path for path in (library / package).glob("*.py") if path.stem != "__init__")
         if modules:
-            lines += [f"## `{PACKAGE}.{package}`", "", _docstring(library / package / "__init__.py"), ""]
+            lines += [f"## {PACKAGE}.{package}", "", _docstring(library / package / "__init__.py"), ""]
         for path in modules:
             name = f"{PACKAGE}.{package}.{path.stem}"
             names.append(f"{package}.{path.stem} <{name}>")

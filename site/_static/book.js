@@ -15,7 +15,7 @@
     closed.forEach((details) => { details.open = false; });
   });
 
-  const scrolling = "article :is(pre, mjx-container[display='true'], .table-wrapper, .cell_output .output, div.math)";
+  const scrolling = "article :is(pre, mjx-container[display='true'], .pst-scrollable-table-container, .cell_output .output, div.math)";
   const reach = () => document.querySelectorAll(scrolling).forEach((box) => {
     if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
     else if (box.tagName !== "PRE") box.removeAttribute("tabindex");

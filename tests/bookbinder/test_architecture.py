@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIB = ROOT / "lib"
 PACKAGES = ["common", *(name for chapter in load_book(ROOT).chapters for name in chapter.packages)]
 OF_ALGORITHMS = {"numpy", "torch", "gymnasium", "jaxtyping", "einops"}  # what an algorithm may stand on
-OF_COMMON = {"matplotlib", "IPython"}  # figures and displays, which only mazelm.common makes
+OF_COMMON = {"matplotlib", "cycler", "IPython"}  # figures and displays, which only mazelm.common makes
 
 
 def modules(package: str) -> list[Path]:
@@ -74,7 +74,8 @@ def test_an_algorithm_stands_on_few_packages_and_never_on_the_machinery(path):
 
 def test_what_an_algorithm_stands_on_is_in_the_base_install():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    base = {Requirement(line).name for line in project["dependencies"]} | {"IPython"}  # which ipykernel brings
+    brought = {"IPython", "cycler"}  # by ipykernel and matplotlib, which do not work without them
+    base = {Requirement(line).name for line in project["dependencies"]} | brought
     used = {name for path in modules("mazelm") for name in outsiders(path.read_text())}
     assert used <= base
 

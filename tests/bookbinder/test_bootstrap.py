@@ -199,9 +199,9 @@ def test_control_c_ends_pip_too_and_leaves_no_stamp(clone, monkeypatch, tmp_path
     assert running.returncode == 130
     assert "the next run goes on from here" in said
     monkeypatch.delenv("FAKE_WAIT")
-    after = bootstrapped(clone)
-    assert after.returncode == 0
-    assert "waiting" not in after.stderr  # nobody holds the lock any more
+    started = time.monotonic()
+    assert bootstrapped(clone).returncode == 0
+    assert time.monotonic() - started < 15  # the pip that waits for half a minute holds the lock no more
 
 
 def test_a_package_that_pip_was_killed_in_is_installed_again(clone):

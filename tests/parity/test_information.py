@@ -135,6 +135,6 @@ def test_where_scipy_returns_a_number_that_means_nothing(unchecked, bad):
 
 
 def test_scipy_divides_by_the_sum_where_we_refuse(unchecked):
-    assert scipy.stats.entropy([3, 1], base=2) == entropy([0.75, 0.25], base=2)
+    assert entropy([0.75, 0.25], base=2) == close(scipy.stats.entropy([3, 1], base=2))
     with pytest.raises(ValueError, match="got a sum of 4"):
         entropy([3, 1], base=2)
