@@ -102,7 +102,7 @@ def visits(browser, folder: Path) -> list[Visit]:
 def _tour(browser, folder: Path, theme: str) -> Iterator[Visit]:
     from axe_playwright_python.base import AXE_SCRIPT
 
-    context = browser.new_context(offline=True, viewport={"width": 1280, "height": 900})
+    context = browser.new_context(offline=True, reduced_motion="reduce", viewport={"width": 1280, "height": 900})
     context.add_init_script(f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}');")
     tab = context.new_page()
     tab.set_default_timeout(WAIT_MS)
