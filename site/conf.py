@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
@@ -76,6 +75,7 @@ html_context = {"default_mode": "auto"}
 html_sidebars = {"**": ["book-contents"]}
 html_show_search_summary = False  # excerpts are fetched, which fails from a file
 html_copy_source = False
+html_extra_path = ["extra"]
 html_use_index = False
 html_domain_indices = False
 html_theme_options = {
@@ -107,6 +107,7 @@ class RoundBrackets(AuthorYearReferenceStyle):
 
 register_plugin("sphinxcontrib.bibtex.style.referencing", "author_year_round", RoundBrackets)
 _FIELD_OF_TUPLE = re.compile(r"Alias for field number \d+")
+_PUNCTUATED = re.compile(r'(<span class="math notranslate nohighlight">[^<]*</span>[,.;:!?)]+)')
 _SIGNATURE = re.compile(r'<dt class="sig .*?</dt>', re.DOTALL)
 _SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|Examples?):$")
 
@@ -160,7 +161,7 @@ def number_lessons(app: Sphinx, env: BuildEnvironment) -> list[str]:
         number = tuple(BOOK["numbers"][name])
         env.titles[name]["secnumber"] = number
         env.toc_secnumbers[name] = {}
-        for reference in env.tocs[name].findall(nodes.reference):
+        for reference in env.tocs[name].findall(lambda node: node.tagname == "reference"):
             own = number if reference.get("refuri") == name and not reference["anchorname"] else None
             reference["secnumber"] = own
             env.toc_secnumbers[name][reference["anchorname"]] = own or ()
@@ -169,6 +170,7 @@ def number_lessons(app: Sphinx, env: BuildEnvironment) -> list[str]:
 
 
 def mend_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, Any], doctree: object) -> None:
-    """Mend what would mislead a screen reader: roles in a wrong place, and lists of definitions without a term."""
+    """Mend the page: roles that mislead a screen reader, lists of definitions without a term, commas that go astray."""
     body = context.get("body", "").replace(' role="doc-biblioentry"', "").replace(' role="list"', "")
-    context["body"] = _SIGNATURE.sub(lambda match: re.sub(r"(</?)d[ld]>", r"\1div>", match[0]), body)
+    body = _SIGNATURE.sub(lambda match: re.sub(r"(</?)d[ld]>", r"\1div>", match[0]), body)
+    context["body"] = _PUNCTUATED.sub(r'<span class="unbroken">\1</span>', body)

@@ -16,7 +16,6 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
-from typer.exceptions import TyperException
 
 from bookbinder.errors import BookError, CheckFailed, MissingError, Problem, UsageError
 from bookbinder.files import write_text
@@ -31,22 +30,18 @@ INTERRUPTED = 130  # what the shell expects of a program stopped by Ctrl-C
 out = Console(soft_wrap=True, highlight=False)
 err = Console(stderr=True, soft_wrap=True, highlight=False)
 
-Names = Annotated[
-    list[str] | None, typer.Argument(metavar="LESSON|CHAPTER", help="Lessons or chapters; none: all")
-]
+Names = Annotated[list[str] | None, typer.Argument(metavar="LESSON|CHAPTER", help="Lessons or chapters; none: all")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
 
 
 def main() -> None:
     """Run the command and turn what it raises into a message and an exit code."""
     try:
-        code = app(standalone_mode=False)
-        if code == INTERRUPTED:
+        app()
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:
             err.print("book: interrupted; what was finished is kept, and nothing is half written")
-        sys.exit(code)
-    except TyperException as error:
-        error.show()
-        sys.exit(UsageError.exit_code)
+        raise
     except BookError as error:
         err.print(f"[red]book:[/red] {escape(str(error))}")
         sys.exit(error.exit_code)

@@ -16,6 +16,34 @@ from bookbinder.manifest import Book, Chapter, Lesson
 
 PACKAGE = "mazelm"  # the library that the reference describes
 Notebooks = dict[str, NotebookNode]  # by the lesson's id
+_STATUS = """\
+# Status
+
+What each lesson cost when it was last run, in one thread on {machine}. A claim is a number that the text quotes, and
+that is compared with the value that the notebook computed.
+
+| lesson | seconds | peak memory, MB | notebook, kB | claims | last run |
+| :-- | --: | --: | --: | --: | :-- |
+{lessons}
+
+## Budgets
+
+A lesson that exceeds its budget does not pass `book check`.
+
+| what | budget |
+| :-- | :-- |
+| compute of one lesson, in one thread | {compute} |
+| peak memory | {memory} MB |
+| a notebook with its outputs | {size} kB |
+
+## Versions
+
+The stored outputs and these pages were made with:
+
+| package | version |
+| :-- | :-- |
+{versions}
+"""
 _TERM = re.compile(r"\n+(?!:)([^\n]+)\n(?=: )")
 _DEFINITION = re.compile(r"^:[ \t]+(?:([^·\n]*[\u4e00-\u9fff][^·\n]*?)[ \t]*·)?", re.MULTILINE)
 
@@ -40,12 +68,10 @@ def front_page(book: Book, notebooks: Notebooks, text: str) -> str:
         contents += ["{.book-part}", part.title, ""]
         for chapter in part.chapters:
             contents += [f"### [{chapter.number} {chapter.title}]({chapter.slug}/index.md)", "", chapter.summary, ""]
-            contents += ["{.book-lessons}"]
-            contents += [f"- {_link(lesson, notebooks)} [{_minutes(lesson, notebooks)}]{{.quiet}}" for lesson in chapter.lessons]
-            contents += [""]
-    for mark, lines in (("contents", contents), ("navigation", navigation)):
-        text = re.sub(rf"^% {mark}$", lambda _, lines=lines: "\n".join(lines), text, flags=re.MULTILINE)
-    return text
+            rows = [(_link(lesson, notebooks), _minutes(lesson, notebooks)) for lesson in chapter.lessons]
+            contents += ["{.book-lessons}", *(f"- {link} [{minutes}]{{.quiet}}" for link, minutes in rows), ""]
+    text = text.replace("\n% contents\n", "\n".join(["", *contents, ""]))
+    return text.replace("\n% navigation\n", "\n".join(["", *navigation, ""]))
 
 
 def chapter_page(chapter: Chapter, notebooks: Notebooks) -> str:
@@ -53,7 +79,7 @@ def chapter_page(chapter: Chapter, notebooks: Notebooks) -> str:
     lines = [f"# {chapter.title}", "", chapter.summary, ""]
     for lesson in chapter.lessons:
         data = notebooks[lesson.id].metadata
-        lines += [f"## {_link(lesson, notebooks, up='')}", "", "{.quiet}", _minutes(lesson, notebooks), ""]
+        lines += [f"## {_link(lesson, notebooks, up='../')}", "", "{.quiet}", _minutes(lesson, notebooks), ""]
         lines += [f"- {objective}" for objective in data.get("objectives", [])] + [""]
     lines += toctree([lesson.slug for lesson in chapter.lessons])
     return "\n".join(lines)
@@ -77,6 +103,12 @@ def lesson_strip(book: Book, lesson: Lesson, notebooks: Notebooks) -> str:
     return "\n".join(["{.lesson-facts}", *(f"- {fact}" for fact in facts), "", *box])
 
 
+def download_script(path: Path) -> str:
+    """A file for download as a script: on a page that was opened as a file, browsers would show the file itself."""
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    return f"bookDownload({json.dumps(path.name)}, {json.dumps(text)});\n"
+
+
 def status_page(book: Book, notebooks: Notebooks) -> str:
     """What each lesson costs, what it may cost, and the versions behind the stored outputs."""
     found = report.load(book)
@@ -84,41 +116,15 @@ def status_page(book: Book, notebooks: Notebooks) -> str:
     rows = []
     for lesson in book.lessons:
         figures = found["lessons"].get(lesson.id, {})
-        rows.append(f"| {_link(lesson, notebooks)} | " + " | ".join(str(figures.get(key, "–")) for key in columns) + " |")
-    budget = "{} s for most lessons, {} s where learning needs it, {} s for a few trainings".format(*report.BUDGET_CPU_S)
+        rows.append([_link(lesson, notebooks), *(str(figures.get(key, "–")) for key in columns)])
     site = {name: installed_version(name) or "–" for name in direct_requirements("site")}
-    versions = {**found["versions"], **site}
-    return "\n".join(
-        [
-            "# Status",
-            "",
-            "What each lesson cost when it was last run"
-            + (f", one thread on {found['machine']}." if found["machine"] else "."),
-            "A claim is a number in the text that is compared with the value that the notebook computed.",
-            "",
-            "| lesson | seconds | peak memory, MB | notebook, kB | claims | last run |",
-            "| :-- | --: | --: | --: | --: | :-- |",
-            *rows,
-            "",
-            "## Budgets",
-            "",
-            "A lesson that exceeds its budget does not pass `book check`.",
-            "",
-            "| what | budget |",
-            "| :-- | :-- |",
-            f"| compute of one lesson, one thread | {budget} |",
-            f"| peak memory | {report.BUDGET_MEMORY_MB} MB |",
-            f"| size of a notebook with its outputs | {report.BUDGET_SIZE_KB} kB |",
-            "",
-            "## Versions",
-            "",
-            "The stored outputs and these pages were made with:",
-            "",
-            "| package | version |",
-            "| :-- | :-- |",
-            *(f"| {name} | {version} |" for name, version in versions.items()),
-            "",
-        ]
+    return _STATUS.format(
+        machine=found["machine"] or "some machine",
+        lessons="\n".join(f"| {' | '.join(row)} |" for row in rows),
+        memory=report.BUDGET_MEMORY_MB,
+        size=report.BUDGET_SIZE_KB,
+        compute="{} s for most, {} s where learning needs it, {} s for a few trainings".format(*report.BUDGET_CPU_S),
+        versions="\n".join(f"| {name} | {version} |" for name, version in {**found["versions"], **site}.items()),
     )
 
 
@@ -149,14 +155,12 @@ def glossary(text: str) -> str:
 def toctree(names: list[str], caption: str = "") -> list[str]:
     """The lines of a hidden table of contents."""
     heading = [f":caption: {caption}"] if caption else []
-    return ["```{toctree}", ":hidden:", *heading, "", *names, "```", ""]
+    return ["```{toctree}", ":hidden:", *heading, "", *names, "```", ""] if names else []
 
 
-def _link(lesson: Lesson, notebooks: Notebooks, up: str | None = None) -> str:
-    """A numbered link to a lesson, from the top or, with `up`, from within a chapter."""
-    title = notebooks[lesson.id].metadata.get("title", lesson.slug)
-    target = f"{lesson.slug}.ipynb" if up == "" else f"{up or ''}{lesson.id}.ipynb"
-    return f"[{lesson.number} {title}]({target})"
+def _link(lesson: Lesson, notebooks: Notebooks, up: str = "") -> str:
+    """A numbered link to a lesson, from the top or, with `../`, from a chapter's folder."""
+    return f"[{lesson.number} {notebooks[lesson.id].metadata.get('title', lesson.slug)}]({up}{lesson.id}.ipynb)"
 
 
 def _minutes(lesson: Lesson, notebooks: Notebooks) -> str:

@@ -5,12 +5,15 @@ import datetime
 import json
 import re
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
+import psutil
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
@@ -35,6 +38,7 @@ from bookbinder.pairing import (
 )
 
 CELL_TIMEOUT_S = 120
+_RECORDING = threading.Lock()
 _RANDOM_ID = re.compile(r"\b[0-9a-f]{32}\b")
 
 
@@ -91,28 +95,33 @@ def run(
         notify(outcome)
     known = report.load(book)["lessons"]
     stale.sort(key=lambda lesson: -known.get(lesson.id, {}).get("seconds", 0.0))
-    return outcomes + asyncio.run(_run_all(book, stale, jobs, notify))
+    return outcomes + _run_all(book, stale, jobs, notify)
 
 
-async def _run_all(book: Book, lessons: list[Lesson], jobs: int, notify: Callable[[Outcome], None]) -> list[Outcome]:
-    places = asyncio.Semaphore(jobs)
+def _run_all(book: Book, lessons: list[Lesson], jobs: int, notify: Callable[[Outcome], None]) -> list[Outcome]:
+    """Run the lessons in threads, because nbclient would take Ctrl-C for itself in the main one."""
+    with tempfile.TemporaryDirectory(prefix="book-kernel-") as folder, ThreadPoolExecutor(jobs) as pool:
+        environment = kernel.environment(Path(folder))
+        waiting = [pool.submit(_run_one, book, lesson, environment) for lesson in lessons]
+        outcomes = []
+        try:
+            for future in as_completed(waiting):
+                outcomes.append(future.result())
+                notify(outcomes[-1])
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for kernel_process in psutil.Process().children(recursive=True):
+                kernel_process.kill()  # the threads that wait for it end then
+            raise
+        return outcomes
 
-    async def one(lesson: Lesson, folder: Path) -> Outcome:
-        async with places:
-            outcome = await _run_one(book, lesson, folder)
-        notify(outcome)
-        return outcome
 
-    with tempfile.TemporaryDirectory(prefix="book-kernel-") as folder:
-        return list(await asyncio.gather(*(one(lesson, Path(folder)) for lesson in lessons)))
-
-
-async def _run_one(book: Book, lesson: Lesson, folder: Path) -> Outcome:
+def _run_one(book: Book, lesson: Lesson, environment: dict[str, str]) -> Outcome:
     source = read_text(lesson)
     notebook = as_notebook(source, read_notebook(lesson) if lesson.notebook.is_file() else None)
     began = time.monotonic()
     try:
-        facts = await _execute(notebook, lesson, folder)
+        facts = _execute(notebook, lesson, environment)
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         return Outcome(lesson, ran=True, seconds=time.monotonic() - began, error=_explain(lesson, notebook, error))
     seconds = time.monotonic() - began
@@ -132,11 +141,12 @@ async def _run_one(book: Book, lesson: Lesson, folder: Path) -> Outcome:
         "claims": len(claims),
         "date": datetime.date.today().isoformat(),
     }
-    report.record(book, lesson, entry, facts["versions"])
+    with _RECORDING:
+        report.record(book, lesson, entry, facts["versions"])
     return Outcome(lesson, ran=True, seconds=seconds, memory_mb=facts["memory_mb"])
 
 
-async def _execute(notebook: NotebookNode, lesson: Lesson, folder: Path) -> dict:
+def _execute(notebook: NotebookNode, lesson: Lesson, environment: dict[str, str]) -> dict:
     """Run every cell in place, and one more that says goodbye; return what that one printed."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -154,7 +164,7 @@ async def _execute(notebook: NotebookNode, lesson: Lesson, folder: Path) -> dict
         resources={"metadata": {"path": str(lesson.notebook.parent)}},
     )
     try:
-        await client.async_execute(env=kernel.environment(folder))
+        asyncio.run(client.async_execute(env=environment))
     finally:
         notebook.cells.remove(last)
     printed = "".join(output.get("text", "") for output in last.outputs)

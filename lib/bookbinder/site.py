@@ -8,7 +8,6 @@ import functools
 import hashlib
 import http.server
 import importlib.util
-import json
 import os
 import re
 import shutil
@@ -27,6 +26,7 @@ from bookbinder.manifest import Book, Lesson
 from bookbinder.pairing import line_of, read_notebook
 
 _CLAIM = re.compile(r"[ \t]*<!--\s*=.*?-->")
+_FOLDED = {"hide-cell": "the solution", "hide-input": "the code", "hide-output": "the output"}
 _WARNING = re.compile(r"^(?P<path>[^\s:][^:]*):(?P<line>\d+)?:? *(?P<what>(?:WARNING|ERROR|CRITICAL).*)$")
 _CELL_LINES = 10_000  # MyST-NB counts lines in a notebook as 10 000 × the cell's number + the line in it
 
@@ -127,8 +127,9 @@ def _tree(book: Book) -> dict[str, str | Path]:
     notebooks = {lesson.id: read_notebook(lesson) for lesson in book.lessons}
     for lesson in book.lessons:
         tree[f"{lesson.id}.ipynb"] = _staged_lesson(book, lesson, notebooks)
-        tree[f"downloads/{lesson.id}.ipynb"] = lesson.notebook
-        tree[f"downloads/{lesson.id}.md"] = lesson.text
+        for path in (lesson.notebook, lesson.text):
+            tree[f"downloads/{lesson.chapter}/{path.name}"] = path
+            tree[f"extra/downloads/{lesson.chapter}/{path.name}.js"] = pages.download_script(path)
     tree |= pages.generated(book, notebooks)
     tree = {name: content for name, content in tree.items() if isinstance(content, str) or content.is_file()}
     if "index.md" in tree:
@@ -148,9 +149,10 @@ def _staged_lesson(book: Book, lesson: Lesson, notebooks: dict[str, NotebookNode
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _CLAIM.sub("", cell.source)
-        elif "hide-cell" in cell.metadata.get("tags", []):
-            prompts = {"code_prompt_show": "Show the solution", "code_prompt_hide": "Hide the solution"}
-            cell.metadata["mystnb"] = {**prompts, **cell.metadata.get("mystnb", {})}
+        for tag in cell.metadata.get("tags", []):
+            if tag in _FOLDED:
+                prompts = {f"code_prompt_{verb.lower()}": f"{verb} {_FOLDED[tag]}" for verb in ("Show", "Hide")}
+                cell.metadata["mystnb"] = {**prompts, **cell.metadata.get("mystnb", {})}
     heading, _, rest = notebook.cells[0].source.strip().partition("\n")
     notebook.cells[0].source = f"{heading}\n\n{pages.lesson_strip(book, lesson, notebooks)}\n{rest}"
     notebook.metadata = {key: notebook.metadata[key] for key in ("kernelspec", "language_info")}
@@ -203,6 +205,7 @@ def _located(book: Book, source: Path, warning: str) -> str:
             name, line = relative(lesson.text, book.root), _line_in_text(lesson, line)
     if (book.root / "site" / name).is_file():
         name = f"site/{name}"
+    name = {path.name.lower(): path.name for path in book.root.glob("*.md")}.get(name, name)
     return f"{name}:{line}: {what}" if line else f"{name}: {what}"
 
 

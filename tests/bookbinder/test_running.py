@@ -112,6 +112,20 @@ def test_random_identifiers_in_outputs_are_numbered(book, edit):
     assert book.lessons[0].notebook.read_bytes() == before
 
 
+def test_ctrl_c_ends_it_at_once_and_leaves_what_was(executed, edit):
+    edit(executed.lessons[0].text, 'print("last")', "import time\ntime.sleep(60)")
+    sync(executed.lessons[0])
+    before = executed.lessons[0].notebook.read_bytes()
+    command = [sys.executable, "-c", "from bookbinder.cli import main; main()", "run"]
+    process = subprocess.Popen(command, cwd=executed.root, stderr=subprocess.PIPE, text=True)
+    time.sleep(4)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert said.splitlines()[-1].startswith("book: interrupted")
+    assert executed.lessons[0].notebook.read_bytes() == before
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.4, 0.9, 1.4, 1.9, 2.4])
 def test_a_run_that_was_killed_and_started_again_ends_with_the_same_bytes(executed, delay):

@@ -65,7 +65,7 @@ def test_the_theme_switch(page, folder):
         seen[mode] = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert seen["dark"] != seen["light"]
     assert seen["auto"] == seen["light"]  # what this browser prefers
-    page.locator(f"button.theme-change-button[data-mode=dark]").first.dispatch_event("click")
+    page.locator("button.theme-change-button[data-mode=dark]").first.dispatch_event("click")
     page.goto((folder / "glossary.html").as_uri())  # the choice holds on the next page
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == seen["dark"]
 
