@@ -36,7 +36,7 @@ BROWSER_ADVICE = (
     "the browser tests need Chromium or Chrome: install it (Debian: sudo apt install chromium), "
     "or set MAZELM_CHROMIUM to its path"
 )
-_OFFLINE_SIGNS = ("resolution", "NewConnectionError", "Connection", "timed out", "Could not find a version")
+_OFFLINE_SIGNS = ("NewConnectionError", "ConnectionError", "ProxyError", "SSLError", "timed out", "name resolution")
 
 
 def main(arguments: List[str]) -> int:

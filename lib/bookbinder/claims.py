@@ -84,9 +84,7 @@ def compare(lesson: Lesson) -> tuple[int, list[Problem]]:
             problems.append(Problem(where, quote.line, what, "correct the text, or find out why the value moved"))
     for name in recorded:
         if name not in {quote.name for quote in found}:
-            problems.append(
-                Problem(where, 0, f"the claim {name!r} is never quoted", "quote it, or drop it")
-            )
+            problems.append(Problem(where, 0, f"the claim {name!r} is never quoted", "quote it, or drop it"))
     return len(found), problems + _unbound(lesson, where)
 
 

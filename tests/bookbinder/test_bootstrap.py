@@ -158,6 +158,7 @@ def test_without_the_module_venv_nothing_half_made_is_left_and_the_remedy_is_nam
     [
         ("NewConnectionError: Temporary failure in name resolution", "see whether the network works"),
         ("OSError: [Errno 28] No space left on device", "free 2.5 GB"),
+        ("ResolutionImpossible: see dependency-resolution", "read _build/install.log"),
         ("something else", "the same command again; if that fails too, read _build/install.log"),
     ],
 )

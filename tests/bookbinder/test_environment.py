@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import distributions
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def test_the_constraints_leave_out_what_comes_with_the_environment():
 def test_every_dependency_has_a_pin_within_its_range(requirement):
     pin = doctor.pinned_versions(ROOT)[canonicalize_name(requirement.name)]
     assert Version(pin) in requirement.specifier
+
+
+@pytest.mark.parametrize("python", ["3.11.0", "3.12.0", "3.13.0"])
+def test_no_pin_refuses_an_early_release_of_a_python_that_the_book_runs_on(python):
+    pins = doctor.pinned_versions(ROOT)
+    asked = {
+        found.name: found.metadata["Requires-Python"]
+        for found in distributions()
+        if pins.get(canonicalize_name(found.name)) == found.version and found.metadata["Requires-Python"]
+    }
+    assert len(asked) > 100
+    assert {name: text for name, text in asked.items() if python not in SpecifierSet(text)} == {}
 
 
 def test_the_tool_that_builds_the_package_is_pinned_too():

@@ -34,12 +34,16 @@ _FORMULAS = """() => {
     text: written.textContent,
   };
 }"""
-# Axe looks at every token of code for contrast, which takes minutes. One of each kind and place is enough.
+# Axe looks at every token of code and every formula, which takes minutes. One of each kind and place is enough.
 _SAMPLE = """() => {
   const seen = new Set();
   document.querySelectorAll(".highlight pre span").forEach((token) => {
     const kind = `${token.className} in ${token.closest(".highlight").parentElement.className}`;
     if (seen.has(kind)) token.replaceWith(...token.childNodes); else seen.add(kind);
+  });
+  document.querySelectorAll("article mjx-container").forEach((formula) => {
+    const kind = `formula in ${formula.closest("section > *")?.tagName}, display ${formula.getAttribute("display")}`;
+    if (seen.has(kind)) formula.replaceWith("x"); else seen.add(kind);
   });
 }"""
 _AXE = """async (only) => (
