@@ -13,7 +13,7 @@ from pathlib import Path
 
 MARK = "bookbinder-farewell "
 _STARTUP = "from bookbinder.kernel import block_network\nblock_network()\ndel block_network\n"
-_CONFIG = "c.HistoryManager.enabled = False\n"
+_CONFIG = "c.HistoryManager.enabled = False\nc.IPKernelApp.log_level = 40  # no word about encryption at each start\n"
 
 
 def environment(folder: Path) -> dict[str, str]:

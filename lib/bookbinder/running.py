@@ -160,7 +160,6 @@ def _execute(notebook: NotebookNode, lesson: Lesson, environment: dict[str, str]
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
-        extra_arguments=["--log-level=40"],  # no warning about transport encryption at each start
         resources={"metadata": {"path": str(lesson.notebook.parent)}},
     )
     try:
