@@ -16,6 +16,7 @@ _COMMENT = re.compile(r"<!--\s*=\s*(?P<name>\w+)\s*(?:±\s*(?P<tolerance>[0-9.,]
 _NUMBER = re.compile(
     r"(?P<sign>(?<![\w)%])[-−])?(?P<digits>\d{1,3}(?:[,\u202f]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?P<percent>\s?\\?%)?[\s*_$)\]}|]*$"
 )
+_GAP = re.compile(r"\s<!--\s*=[^>]*-->([.,;:)?!])")
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
 _FREE = re.compile(r"`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|<[^>]*>|\{[^}]*\}", re.DOTALL)
 _DECIMAL = re.compile(r"(?<![\w.:])\d+\.\d+(?![\w:]|\.\d)")
@@ -59,6 +60,9 @@ def quotes(lesson: Lesson) -> tuple[list[Quote], list[Problem]]:
             what = "a claim begins the line, which Markdown takes for the start of a new block"
             problems.append(Problem(where, number, what, "keep the comment on the line of its number"))
             continue
+        if gap := _GAP.search(line):
+            what = f"in a notebook a space would stand before the {gap[1]!r} that follows a claim"
+            problems.append(Problem(where, number, what, "write the comment right behind the number, without a space"))
         for comment in _COMMENT.finditer(line):
             before = _NUMBER.search(line[: comment.start()])
             if before is None:

@@ -42,7 +42,7 @@ gpu: false
 
 # {title}
 
-The double of three is 6 <!-- = doubled -->, and a half is 0.50 <!-- = half ± 0.01 -->. See {{cite:t}}`someone2000` on
+The double of three is 6<!-- = doubled -->, and a half is 0.50<!-- = half ± 0.01 -->. See {{cite:t}}`someone2000` on
 {{term}}`doubling`.
 
 ```{{code-cell}} ipython3

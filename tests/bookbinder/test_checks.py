@@ -56,7 +56,7 @@ EDITS = [  # what an author does wrong in the text, and what the check says
     ("someone2000", "nobody1999", "the citation 'nobody1999' is unknown"),
     ("{term}`doubling`", "{term}`tripling`", "the term 'tripling' is not in the glossary"),
     ("(eq-double)", "(eq-triple)", "the equation eq-triple has no test"),
-    ("is 6 <!--", "is 7 <!--", "the text says 7, the notebook computed doubled = 6"),
+    ("is 6<!--", "is 7<!--", "the text says 7, the notebook computed doubled = 6"),
     ('print("last")', "\n".join(["x = 1"] * 25), "a cell of 25 lines"),
     (
         "from small.numbers.double import double",

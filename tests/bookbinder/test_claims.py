@@ -26,16 +26,16 @@ def check(book):
     ("text", "value"),
     [
         ("It is 0.969 <!-- = x --> here.", 0.96949),
-        ("It is **0.969** <!-- = x -->.", 0.9685001),
-        ("It is 97.2 % <!-- = x -->.", 0.97249),
-        ("It is 97.2% <!-- = x -->.", 0.9715001),
-        (r"It is $0.5$ <!-- = x -->.", 0.5),
+        ("It is **0.969**<!-- = x -->.", 0.9685001),
+        ("It is 97.2 %<!-- = x -->.", 0.97249),
+        ("It is 97.2%<!-- = x -->.", 0.9715001),
+        (r"It is $0.5$<!-- = x -->.", 0.5),
         ("It is 1,797 <!-- = x --> images.", 1797),
         ("It is −25 <!-- = x ± 6 --> a game.", -30.9),
         ("It is -25 <!-- = x --> a game.", -25.4),
         ("| a | 12 <!-- = x --> |", 12.4),
-        ("A range 3–5 <!-- = x -->.", 5),
-        ("Between 0.5 and 7 <!-- = x -->, {cite:t}`someone2000`", 7.3),
+        ("A range 3–5<!-- = x -->.", 5),
+        ("Between 0.5 and 7<!-- = x -->, {cite:t}`someone2000`", 7.3),
     ],
 )
 def test_a_number_that_agrees(check, text, value):
@@ -47,7 +47,7 @@ def test_a_number_that_agrees(check, text, value):
     [
         ("It is 0.969 <!-- = x --> here.", 0.9696),
         ("It is 0.969 <!-- = x --> here.", -0.969),
-        ("It is 97.2 % <!-- = x -->.", 97.2),
+        ("It is 97.2 %<!-- = x -->.", 97.2),
         ("It is 1,797 <!-- = x --> images.", 1798),
         ("It is −25 <!-- = x ± 6 --> a game.", -31.1),
         ("It is −25 <!-- = x ± 6 --> a game.", 25),
@@ -61,7 +61,7 @@ def test_a_number_that_drifted(check, text, value):
 
 
 def test_a_name_that_no_cell_records(check):
-    assert check("It is 3 <!-- = nothing -->.")[1] == ["no cell records 'nothing' (known: none)"]
+    assert check("It is 3<!-- = nothing -->.")[1] == ["no cell records 'nothing' (known: none)"]
 
 
 def test_a_claim_that_the_text_never_quotes(check):
@@ -69,11 +69,16 @@ def test_a_claim_that_the_text_never_quotes(check):
 
 
 def test_a_comment_without_a_number(check):
-    assert "no number stands before" in check("Some words <!-- = x -->.", x=1.0)[1][0]
+    assert "no number stands before" in check("Some words<!-- = x -->.", x=1.0)[1][0]
 
 
 def test_a_comment_that_begins_a_line_would_break_the_paragraph(check):
     assert "begins the line" in check("It is 3\n<!-- = x -->.", x=3.0)[1][0]
+
+
+def test_a_claim_before_a_comma_needs_no_gap(check):
+    assert check("It is 3<!-- = x -->, and more.", x=3.0) == (1, [])
+    assert "a space would stand before the ','" in check("It is 3 <!-- = x -->, and more.", x=3.0)[1][0]
 
 
 def test_a_decimal_number_needs_a_claim(check):
@@ -98,7 +103,7 @@ def test_numbers_that_need_none(check, text):
 
 
 def test_a_tolerance_is_no_number_of_the_text(check):
-    assert check("It is 0.50 <!-- = x ± 0.25 -->.", x=0.6) == (1, [])
+    assert check("It is 0.50<!-- = x ± 0.25 -->.", x=0.6) == (1, [])
 
 
 def test_exercises_end_where_the_next_section_begins(check):

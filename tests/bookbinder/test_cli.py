@@ -48,7 +48,7 @@ def test_run_check_claims_status(call, book):
 
 def test_a_number_that_drifted_fails_the_claims(call, book, edit):
     call("run")
-    edit(book.lessons[0].text, "is 6 <!--", "is 7 <!--")
+    edit(book.lessons[0].text, "is 6<!--", "is 7<!--")
     code, out, err = call("claims")
     assert code == 1
     assert "the text says 7, the notebook computed doubled = 6" in out
