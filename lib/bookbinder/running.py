@@ -1,6 +1,7 @@
 """Execute what changed, and store outputs that are the same bytes every time."""
 
 import asyncio
+import atexit
 import datetime
 import json
 import re
@@ -166,6 +167,7 @@ def _execute(notebook: NotebookNode, lesson: Lesson, environment: dict[str, str]
         asyncio.run(client.async_execute(env=environment))
     finally:
         notebook.cells.remove(last)
+        atexit.unregister(client._cleanup_kernel)  # nbclient forgets to when its kernel dies while it starts
     printed = "".join(output.get("text", "") for output in last.outputs)
     return json.loads(printed.split(kernel.MARK, 1)[1])
 

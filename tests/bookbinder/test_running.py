@@ -5,6 +5,7 @@ import sys
 import time
 
 import nbformat
+import psutil
 import pytest
 from bookbinder import report
 from bookbinder.errors import CheckFailed
@@ -118,7 +119,9 @@ def test_ctrl_c_ends_it_at_once_and_leaves_what_was(executed, edit):
     before = executed.lessons[0].notebook.read_bytes()
     command = [sys.executable, "-c", "from bookbinder.cli import main; main()", "run"]
     process = subprocess.Popen(command, cwd=executed.root, stderr=subprocess.PIPE, text=True)
-    time.sleep(4)
+    deadline = time.monotonic() + 60
+    while not psutil.Process(process.pid).children() and time.monotonic() < deadline:
+        time.sleep(0.1)  # until its kernel is there
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130
