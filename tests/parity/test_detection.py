@@ -1,11 +1,9 @@
 """Boxes and mean average precision beside pycocotools, the evaluation code of the COCO benchmark; curves beside
 scikit-learn."""
 
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
+from coco import coco_average_precision, coco_map, to_coco
 from hypothesis import given
 from hypothesis import strategies as st
 from mazelm.metrics.detection import (
@@ -20,81 +18,10 @@ from mazelm.metrics.detection import (
     precision_recall_of_ranking,
 )
 from pycocotools import mask
+from scenes import QUARTERS, WHOLE, boxes_of, one_image, random_scene, scenes
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
-sys.path.insert(0, str(Path(__file__).parents[2]))  # for bench, which is no installed package
-from bench.coco import coco_average_precision, coco_map, to_coco
-
-WHOLE = st.integers(0, 8).map(float)
-QUARTERS = st.integers(0, 32).map(lambda n: n / 4)
 HUNDREDTHS = st.floats(0, 1000).map(lambda side: round(side, 2))
-
-
-@st.composite
-def boxes_of(draw, n, sides=WHOLE):
-    corners = [(draw(sides), draw(sides), draw(sides), draw(sides)) for _ in range(n)]
-    return np.array([(x, y, x + w, y + h) for x, y, w, h in corners], dtype=float).reshape(n, 4)
-
-
-@st.composite
-def scenes(draw):
-    """A small world where ties abound: few scores, equal boxes, images and classes with nothing in them."""
-    n_true, n_found = draw(st.integers(1, 8)), draw(st.integers(0, 14))
-    ids = st.sampled_from([-3, 2, 1000])  # not contiguous
-    truth = GroundTruth(
-        image_ids=np.array([draw(ids) for _ in range(n_true)], dtype=int),
-        labels=np.array([draw(ids) for _ in range(n_true)], dtype=int),
-        boxes=draw(boxes_of(n_true, QUARTERS)),
-    )
-    boxes = draw(boxes_of(n_found, QUARTERS))
-    near = [i for i in range(n_found) if draw(st.booleans())]
-    boxes[near] = truth.boxes[[draw(st.integers(0, n_true - 1)) for _ in near]]
-    detections = Detections(
-        image_ids=np.array([draw(ids) for _ in range(n_found)], dtype=int),
-        labels=np.array([draw(ids) for _ in range(n_found)], dtype=int),
-        scores=np.array([draw(st.sampled_from([0.1, 0.5, 0.5, 0.9])) for _ in range(n_found)], dtype=float),
-        boxes=boxes,
-    )
-    return truth, detections
-
-
-def random_scene(seed, *, n_images, n_classes, n_objects, n_detections, spread=3.0):
-    """Objects, and detections near them: many of the same object, so that images hold crowds of duplicates."""
-    rng = np.random.default_rng(seed)
-    corner, size = rng.uniform(0, 300, (n_objects, 2)), rng.uniform(10, 60, (n_objects, 2))
-    truth = GroundTruth(
-        image_ids=rng.integers(n_images, size=n_objects),
-        labels=rng.integers(n_classes, size=n_objects),
-        boxes=np.hstack([corner, corner + size]),
-    )
-    of = rng.integers(n_objects, size=n_detections)
-    moved = truth.boxes[of] + rng.normal(0, spread, (n_detections, 4))
-    wrong = rng.random(n_detections) < 0.2
-    detections = Detections(
-        image_ids=np.where(wrong, rng.integers(n_images + 3, size=n_detections), truth.image_ids[of]),
-        labels=np.where(wrong, rng.integers(n_classes + 1, size=n_detections), truth.labels[of]),
-        scores=rng.random(n_detections).round(2),  # two digits: ties
-        boxes=np.hstack([np.minimum(moved[:, :2], moved[:, 2:]), np.maximum(moved[:, :2], moved[:, 2:])]),
-    )
-    return truth, detections
-
-
-def one_image(true_boxes, found_boxes, scores):
-    """One image and one class."""
-    n_true, n_found = len(true_boxes), len(scores)
-    return (
-        GroundTruth(
-            image_ids=np.zeros(n_true, dtype=int),
-            labels=np.zeros(n_true, dtype=int),
-            boxes=np.array(true_boxes, dtype=float).reshape(-1, 4),
-        ),
-        Detections(
-            image_ids=np.zeros(n_found, dtype=int),
-            labels=np.zeros(n_found, dtype=int),
-            scores=np.array(scores, dtype=float),
-            boxes=np.array(found_boxes, dtype=float).reshape(-1, 4),
-        ),
-    )
 
 
 def assert_same_as_coco(truth, detections, **options):
@@ -133,18 +60,18 @@ def test_boxes_without_area_have_iou_0_in_pycocotools_too():
 # ---------------------------------------------------------------- mean average precision
 
 
-@given(scenes())
+@given(scenes(QUARTERS))
 def test_map_on_small_scenes_full_of_ties(scene):
     result = assert_same_as_coco(*scene)
     assert result.map == pytest.approx(coco_map(*scene), abs=1e-12)
 
 
-@given(scenes(), st.sampled_from([1, 2, 3]))
+@given(scenes(QUARTERS), st.sampled_from([1, 2, 3]))
 def test_map_with_few_detections_per_image_and_class(scene, max_detections):
     assert_same_as_coco(*scene, max_detections=max_detections)
 
 
-@given(scenes(), st.lists(st.sampled_from([0.05, 0.25, 0.3, 0.5, 1 / 3, 0.99, 1.0]), min_size=1, max_size=3))
+@given(scenes(QUARTERS), st.lists(st.sampled_from([0.05, 0.25, 0.3, 0.5, 1 / 3, 0.99, 1.0]), min_size=1, max_size=3))
 def test_map_at_other_thresholds(scene, iou_thresholds):
     assert_same_as_coco(*scene, iou_thresholds=iou_thresholds)
 

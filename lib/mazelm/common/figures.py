@@ -24,7 +24,6 @@ COLORS = SimpleNamespace(
 )
 
 SEQUENTIAL = "Blues"  # heat maps of counts and rates: white is nothing
-DIVERGING = "RdBu"  # heat maps of signed values: white is zero
 
 
 def use_book_style() -> None:

@@ -22,6 +22,7 @@ from mazelm.metrics.detection import (
     precision_envelope,
     precision_recall_of_ranking,
 )
+from scenes import IDS, SCORES, boxes_of, one_image, random_scene, scenes
 
 # ---------------------------------------------------------------- definitions, written slowly
 
@@ -92,76 +93,6 @@ def ap_by_definition(truth, detections, label, iou_threshold, max_detections=100
         curve.append((hits / n_objects, hits / k))
     levels = [float(level) for level in np.linspace(0, 1, 101)]
     return sum(max((p for r, p in curve if r >= level), default=0.0) for level in levels) / 101
-
-
-# ---------------------------------------------------------------- scenes
-
-SIDES = st.integers(0, 8)
-SCORES = st.sampled_from([0.25, 0.5, 0.5, 0.75, 1.0])  # few values: many ties
-
-
-@st.composite
-def boxes_of(draw, n):
-    corners = [(draw(SIDES), draw(SIDES), draw(SIDES), draw(SIDES)) for _ in range(n)]
-    return np.array([(x, y, x + w, y + h) for x, y, w, h in corners], dtype=float).reshape(n, 4)
-
-
-@st.composite
-def scenes(draw):
-    """Ground truth and detections on a small grid: equal boxes, equal scores and empty groups are common."""
-    n_true, n_found = draw(st.integers(1, 8)), draw(st.integers(0, 12))
-    ids = st.integers(0, 2)
-    truth = GroundTruth(
-        image_ids=np.array([draw(ids) for _ in range(n_true)], dtype=int),
-        labels=np.array([draw(ids) for _ in range(n_true)], dtype=int),
-        boxes=draw(boxes_of(n_true)),
-    )
-    boxes = draw(boxes_of(n_found))
-    near = [i for i in range(n_found) if draw(st.booleans())]
-    boxes[near] = truth.boxes[[draw(st.integers(0, n_true - 1)) for _ in near]]
-    detections = Detections(
-        image_ids=np.array([draw(ids) for _ in range(n_found)], dtype=int),
-        labels=np.array([draw(ids) for _ in range(n_found)], dtype=int),
-        scores=np.array([draw(SCORES) for _ in range(n_found)], dtype=float),
-        boxes=boxes,
-    )
-    return truth, detections
-
-
-def random_scene(seed, n_images=6, n_classes=3, n_objects=40, n_detections=120):
-    """Objects, and detections that are objects moved a little, so that the IoUs fill the range from 0 to 1."""
-    rng = np.random.default_rng(seed)
-    corner, size = rng.uniform(0, 100, (n_objects, 2)), rng.uniform(5, 30, (n_objects, 2))
-    truth = GroundTruth(
-        image_ids=rng.integers(n_images, size=n_objects),
-        labels=rng.integers(n_classes, size=n_objects),
-        boxes=np.hstack([corner, corner + size]),
-    )
-    of = rng.integers(n_objects, size=n_detections)
-    moved = truth.boxes[of] + rng.normal(0, 2, (n_detections, 4))
-    detections = Detections(
-        image_ids=truth.image_ids[of],
-        labels=np.where(rng.random(n_detections) < 0.8, truth.labels[of], rng.integers(n_classes + 1)),
-        scores=rng.random(n_detections).round(1),
-        boxes=np.hstack([np.minimum(moved[:, :2], moved[:, 2:]), np.maximum(moved[:, :2], moved[:, 2:])]),
-    )
-    return truth, detections
-
-
-def one_image(true_boxes, found_boxes, scores):
-    """One image and one class."""
-    truth = GroundTruth(
-        image_ids=np.zeros(len(true_boxes), dtype=int),
-        labels=np.zeros(len(true_boxes), dtype=int),
-        boxes=np.array(true_boxes, dtype=float).reshape(-1, 4),
-    )
-    detections = Detections(
-        image_ids=np.zeros(len(scores), dtype=int),
-        labels=np.zeros(len(scores), dtype=int),
-        scores=np.array(scores, dtype=float),
-        boxes=np.array(found_boxes, dtype=float).reshape(-1, 4),
-    )
-    return truth, detections
 
 
 # ---------------------------------------------------------------- IoU
@@ -530,7 +461,7 @@ def test_eq_map(scene, max_detections):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_mean_average_precision_by_definition_on_scenes_of_all_overlaps(seed):
-    truth, detections = random_scene(seed)
+    truth, detections = random_scene(seed, n_images=6, n_classes=3, n_objects=40, n_detections=120, spread=6.0)
     result = mean_average_precision(truth, detections)
     expected = [[ap_by_definition(truth, detections, k, t) for k in range(3)] for t in COCO_IOU_THRESHOLDS]
     np.testing.assert_allclose(result.average_precision, expected, rtol=0, atol=1e-12)
@@ -595,12 +526,15 @@ def test_a_class_without_ground_truth_is_left_out_and_one_without_detections_sco
 def test_the_scale_of_scores_and_boxes_and_the_names_of_ids_do_not_matter(scene, random):
     truth, detections = scene
     result = mean_average_precision(truth, detections)
-    names = np.array(["a", "b", "c"])  # in the order of the numbers, which breaks ties
+
+    def names(ids):
+        return np.array(["a", "b", "c"])[np.searchsorted(IDS, ids)]  # in the order of the numbers, which breaks ties
+
     renamed = mean_average_precision(
-        GroundTruth(image_ids=names[truth.image_ids], labels=names[truth.labels], boxes=truth.boxes * 4),
+        GroundTruth(image_ids=names(truth.image_ids), labels=names(truth.labels), boxes=truth.boxes * 4),
         Detections(
-            image_ids=names[detections.image_ids],
-            labels=names[detections.labels],
+            image_ids=names(detections.image_ids),
+            labels=names(detections.labels),
             scores=np.exp(detections.scores) - 7,
             boxes=detections.boxes * 4,
         ),
