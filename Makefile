@@ -33,7 +33,7 @@ test:  ## prove everything that the book claims: style, types, tests, notebooks,
 	@$(PROVE)
 
 check: setup  ## the quick part of make test, for daily work
-	@$(PROVE) lint format types fast check claims
+	@$(PROVE) lint format types fast exercises check claims
 
 notebooks: setup  ## run the lessons that changed
 	@$(BIN)/book run

@@ -12,8 +12,9 @@ from nbformat import NotebookNode
 from bookbinder import report
 from bookbinder.claims import compare, prose
 from bookbinder.errors import BookError, Problem, relative
+from bookbinder.exercises import audit, reader
 from bookbinder.imports import notebook_imports
-from bookbinder.manifest import Book, Lesson
+from bookbinder.manifest import Book, Lesson, Sheet
 from bookbinder.pairing import State, as_text, line_of, read_notebook, read_text, state
 from bookbinder.running import is_fresh
 
@@ -71,7 +72,8 @@ def check_book(book: Book, lessons: tuple[Lesson, ...]) -> list[Problem]:
             paired = list(pair_agrees(source))
             problems += paired
             if not paired:
-                problems += [problem for check in CHECKS for problem in check(source)]
+                checks = OF_EXERCISES if isinstance(lesson, Sheet) else OF_LESSONS
+                problems += [problem for check in checks for problem in check(source)]
         except BookError as error:
             problems.append(Problem(relative(lesson.text, book.root), 0, str(error), f"book run {lesson.id}"))
     return sorted(problems)
@@ -79,11 +81,13 @@ def check_book(book: Book, lessons: tuple[Lesson, ...]) -> list[Problem]:
 
 def unlisted_files(book: Book) -> Iterator[Problem]:
     """Texts and notebooks that book.toml does not name would be read by nobody."""
-    known = {lesson.text for lesson in book.lessons} | {lesson.notebook for lesson in book.lessons}
-    for path in [*book.root.glob("chapters/*/*.md"), *book.root.glob("notebooks/*/*.ipynb")]:
+    known = {path for source in book.sources for path in (source.text, source.notebook)}
+    known |= {sheet.for_readers for sheet in book.sheets}
+    folders = ("chapters/*/*.md", "notebooks/*/*.ipynb", "exercises/*.md", "exercises/*.ipynb")
+    for path in [path for folder in folders for path in book.root.glob(folder)]:
         if path not in known:
-            attempt = "add the lesson to book.toml, or delete the file"
-            yield Problem(relative(path, book.root), 0, "book.toml does not list this lesson", attempt)
+            attempt = "add the lesson or the chapter to book.toml, or delete the file"
+            yield Problem(relative(path, book.root), 0, "it belongs to nothing that book.toml lists", attempt)
 
 
 def pair_agrees(source: Source) -> Iterator[Problem]:
@@ -211,7 +215,7 @@ def imports_are_earlier(source: Source) -> Iterator[Problem]:
     allowed = {"common"} | {name for chapter in chapters[: position + 1] for name in chapter.packages}
     for name in sorted(notebook_imports(source.notebook)):
         words = name.split(".")
-        if words[0] == "bookbinder":
+        if words[0] == "bookbinder" and not isinstance(source.lesson, Sheet):
             yield source.problem(line_of(source.lesson, name), f"imports {name}", "lessons use mazelm and mazes only")
         if words[0] == "mazelm" and len(words) > 1 and words[1] not in allowed:
             what = f"imports {name}, which a later chapter introduces"
@@ -248,9 +252,20 @@ def claims_hold(source: Source) -> Iterator[Problem]:
     yield from compare(source.lesson)[1]
 
 
-CHECKS: tuple[Callable[[Source], Iterator[Problem]], ...] = (
+def exercises_are_current(source: Source) -> Iterator[Problem]:
+    """What is derived from the exercises is theirs: the notebook for readers, and the result of the audit."""
+    sheet = source.lesson
+    assert isinstance(sheet, Sheet)
+    path = sheet.for_readers
+    if not path.is_file() or path.read_text(encoding="utf-8") != reader.dumped(reader.notebook_of(sheet)):
+        where = relative(path, source.book.root)
+        yield Problem(where, 0, "the readers' notebook is not what the exercises give", f"book sync {sheet.id}")
+    if audit.load(source.book)["digest"] != audit.state(source.book):
+        yield source.problem(0, "exercises or library have changed since the audit", "book exercise audit")
+
+
+OF_EXERCISES: tuple[Callable[[Source], Iterator[Problem]], ...] = (
     outputs_are_fresh,
-    front_matter,
     figures_have_alt_text,
     no_network,
     cells_are_short,
@@ -260,7 +275,9 @@ CHECKS: tuple[Callable[[Source], Iterator[Problem]], ...] = (
     references_resolve,
     equations_are_tested,
     claims_hold,
+    exercises_are_current,
 )
+OF_LESSONS = (front_matter, *(check for check in OF_EXERCISES if check is not exercises_are_current))
 
 
 def bibliography(root: Path) -> set[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from bookbinder.errors import Problem, relative
-from bookbinder.manifest import Lesson
+from bookbinder.manifest import Lesson, Sheet
 from bookbinder.pairing import read_notebook
 
 _COMMENT = re.compile(r"<!--\s*=\s*(?P<name>\w+)\s*(?:±\s*(?P<tolerance>[0-9.,]+(?:e[-+]?\d+)?)\s*)?-->")
@@ -112,12 +112,11 @@ def _agrees(quote: Quote, recorded: float) -> bool:
 def _unbound(lesson: Lesson, where: str) -> list[Problem]:
     """Decimal numbers in running text that neither a claim nor a citation in their paragraph stands behind."""
     problems: list[Problem] = []
-    exercises = False
+    if isinstance(lesson, Sheet):  # an exercise sets its own numbers
+        return problems
     for block in _paragraphs(prose(lesson.text.read_text(encoding="utf-8"))):
-        heading = block[0][1].startswith("## ")
-        exercises = (exercises and not heading) or block[0][1].startswith("## Exercises")
         text = "\n".join(line for _, line in block)
-        if exercises or "{cite" in text or text.startswith("#"):
+        if "{cite" in text or text.startswith("#"):
             continue
         blanked = _FREE.sub(_blank, text)
         for match in _DECIMAL.finditer(blanked):

@@ -13,25 +13,25 @@ from string import Template
 from typing import Annotated, Literal
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from bookbinder.errors import BookError, CheckFailed, MissingError, Problem, UsageError
+from bookbinder.errors import BookError, MissingError, Problem, UsageError
+from bookbinder.exercises import commands
 from bookbinder.files import write_text
-from bookbinder.manifest import Book, Lesson, find_root, load_book
+from bookbinder.manifest import Book, Lesson, Sheet, find_root, load_book
+from bookbinder.terminal import AsJson, conclude, err, out
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, rich_markup_mode=None, help="Run, check and build the book."
 )
 new = typer.Typer(no_args_is_help=True, add_completion=False, help="Make something from its template.")
 app.add_typer(new, name="new")
+app.add_typer(commands.exercise, name="exercise")
+app.add_typer(commands.course, name="course")
 INTERRUPTED = 130  # what the shell expects of a program stopped by Ctrl-C
-out = Console(soft_wrap=True, highlight=False)
-err = Console(stderr=True, soft_wrap=True, highlight=False)
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="LESSON|CHAPTER", help="Lessons or chapters; none: all")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for scripts")]
 
 
 def main() -> None:
@@ -100,9 +100,12 @@ def sync(
 ) -> None:
     """Carry an edit from a lesson's text to its notebook, or back."""
     from bookbinder import pairing
+    from bookbinder.exercises import reader
 
     for lesson in load_book().select(names or []):
         before = pairing.sync(lesson, source)
+        if isinstance(lesson, Sheet):
+            reader.refresh(lesson)
         err.print(f"{lesson.id}: {'in step' if before is pairing.State.AGREE else f'{before}; now in step'}")
 
 
@@ -114,7 +117,7 @@ def check(names: Names = None, as_json: AsJson = False) -> None:
     book = load_book()
     lessons = book.select(names or [])
     problems = check_book(book, lessons)
-    _conclude(problems, f"{len(lessons)} lessons checked, nothing found", as_json)
+    conclude(problems, f"{len(lessons)} lessons checked, nothing found", as_json)
 
 
 @app.command()
@@ -126,7 +129,7 @@ def claims(names: Names = None, as_json: AsJson = False) -> None:
     for lesson in load_book().select(names or []):
         count, found = compare(lesson)
         total, problems = total + count, problems + found
-    _conclude(problems, f"{total} numbers in the text agree with the notebooks", as_json)
+    conclude(problems, f"{total} numbers in the text agree with the notebooks", as_json)
 
 
 @app.command()
@@ -185,7 +188,7 @@ def status(as_json: AsJson = False) -> None:
             "outputs": "fresh" if running.is_fresh(lesson) else "stale",
             **figures.get(lesson.id, {}),
         }
-        for lesson in book.lessons
+        for lesson in book.sources
     ]
     if as_json:
         out.print_json(json.dumps(rows))
@@ -218,18 +221,6 @@ def new_lesson(
     out.print(f"chapters/{name}.md is ready to be written", markup=False)
     if lesson not in load_book(root).lessons:
         out.print(f'Now add "{slug}" to the lessons of {chapter} in book.toml', markup=False)
-
-
-def _conclude(problems: list[Problem], success: str, as_json: bool) -> None:
-    """Print what was found, and fail if that is anything."""
-    if as_json:
-        out.print_json(json.dumps([vars(problem) for problem in problems]))
-    elif not problems:
-        out.print(success, markup=False)
-    for problem in () if as_json else problems:
-        out.print(str(problem), markup=False)
-    if problems:
-        raise CheckFailed(f"{len(problems)} {'problem' if len(problems) == 1 else 'problems'} found")
 
 
 def _built(book: Book) -> Path:

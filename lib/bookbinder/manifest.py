@@ -42,6 +42,31 @@ class Lesson:
 
 
 @dataclass(frozen=True)
+class Sheet(Lesson):
+    """The exercises of a chapter: one text source, and the notebook in which their solutions were executed."""
+
+    @property
+    def id(self) -> str:
+        """exercises/01-metrics."""
+        return f"exercises/{self.chapter}"
+
+    @property
+    def text(self) -> Path:
+        """The MyST Markdown source."""
+        return self.root / "exercises" / f"{self.chapter}.md"
+
+    @property
+    def notebook(self) -> Path:
+        """The source with the outputs of its solutions: for authors and for the site, never for readers."""
+        return self.root / "exercises" / f"{self.chapter}.ipynb"
+
+    @property
+    def for_readers(self) -> Path:
+        """The notebook in which a reader answers."""
+        return self.root / "notebooks" / self.chapter / "exercises.ipynb"
+
+
+@dataclass(frozen=True)
 class Chapter:
     """A chapter: its lessons, and the packages of mazelm that it introduces."""
 
@@ -55,6 +80,11 @@ class Chapter:
     def number(self) -> int:
         """The number that the slug begins with."""
         return int(self.slug[:2])
+
+    @property
+    def topic(self) -> str:
+        """The slug without its number: the first word of the ids of its exercises."""
+        return self.slug[3:]
 
 
 @dataclass(frozen=True)
@@ -85,23 +115,50 @@ class Book:
         """All lessons in order."""
         return tuple(lesson for chapter in self.chapters for lesson in chapter.lessons)
 
+    @cached_property
+    def sheets(self) -> tuple[Sheet, ...]:
+        """The exercises of the chapters that have some."""
+        sheets = (Sheet(self.root, chapter.slug, chapter.slug, 0) for chapter in self.chapters)
+        return tuple(sheet for sheet in sheets if sheet.text.is_file())
+
+    @cached_property
+    def sources(self) -> tuple[Lesson, ...]:
+        """Everything that is written as text and executed as a notebook: the lessons, then the exercises."""
+        return self.lessons + self.sheets
+
     def select(self, names: list[str]) -> tuple[Lesson, ...]:
-        """The lessons that the names stand for: a lesson's id or slug, a chapter's slug, or a path; no name means all.
+        """The sources that the names stand for: a lesson's id or slug, a chapter's slug, or a path; no name means all.
 
         Raises:
             UsageError: A name is neither a lesson nor a chapter.
         """
         if not names:
-            return self.lessons
-        chosen = {lesson for name in names for lesson in self._named(name)}
-        return tuple(lesson for lesson in self.lessons if lesson in chosen)
+            return self.sources
+        chosen = {source for name in names for source in self._named(name)}
+        return tuple(source for source in self.sources if source in chosen)
+
+    def select_sheets(self, names: list[str]) -> tuple[Sheet, ...]:
+        """The exercises of the chapters that the names stand for: a slug, a number, or the topic; no name means all.
+
+        Raises:
+            UsageError: A name is no chapter with exercises.
+        """
+        known = {sheet.chapter: sheet for sheet in self.sheets}
+        chosen = []
+        for name in names:
+            key = Path(name).stem
+            found = [slug for slug in known if key in (slug, slug[:2], slug[:2].lstrip("0"), slug[3:])]
+            if not found:
+                raise UsageError(f"{name!r} is no chapter with exercises. Known: {', '.join(known) or 'none'}")
+            chosen += found
+        return tuple(sheet for slug, sheet in known.items() if not names or slug in chosen)
 
     def _named(self, name: str) -> list[Lesson]:
         key = re.sub(r"^.*?(chapters|notebooks)/", "", name.strip("/"))
         key = re.sub(r"\.(md|ipynb)$", "", key)
-        found = [lesson for lesson in self.lessons if key in (lesson.id, lesson.slug, lesson.chapter, lesson.number)]
+        found = [source for source in self.sources if key in (source.id, source.slug, source.chapter, source.number)]
         if not found:
-            known = ", ".join([chapter.slug for chapter in self.chapters] + [lesson.id for lesson in self.lessons])
+            known = ", ".join([chapter.slug for chapter in self.chapters] + [source.id for source in self.sources])
             raise UsageError(f"{name!r} is neither a lesson nor a chapter of the book. Known: {known}")
         return found
 

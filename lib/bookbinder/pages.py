@@ -114,7 +114,7 @@ def status_page(book: Book, notebooks: Notebooks) -> str:
     found = report.load(book)
     columns = ("seconds", "memory_mb", "size_kb", "claims", "date")
     rows = []
-    for lesson in book.lessons:
+    for lesson in book.sources:
         figures = found["lessons"].get(lesson.id, {})
         rows.append([_link(lesson, notebooks), *(str(figures.get(key, "–")) for key in columns)])
     site = {name: installed_version(name) or "–" for name in direct_requirements("site")}

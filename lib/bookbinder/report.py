@@ -37,7 +37,7 @@ def load(book: Book) -> dict:
 def record(book: Book, lesson: Lesson, entry: dict, versions: dict[str, str]) -> None:
     """Put one lesson's figures into the report, and drop lessons that the book no longer has."""
     report = load(book)
-    known = {known.id: report["lessons"].get(known.id) for known in book.lessons}
+    known = {known.id: report["lessons"].get(known.id) for known in book.sources}
     known[lesson.id] = entry
     report["lessons"] = {name: figures for name, figures in known.items() if figures}
     report["versions"] = dict(sorted({**report["versions"], **versions}.items()))

@@ -21,9 +21,10 @@ from nbformat import NotebookNode
 
 from bookbinder import kernel, report
 from bookbinder.errors import CheckFailed, relative
+from bookbinder.exercises import reader
 from bookbinder.files import write_text
 from bookbinder.imports import library_digest
-from bookbinder.manifest import Book, Lesson
+from bookbinder.manifest import Book, Lesson, Sheet
 from bookbinder.pairing import (
     LANGUAGE,
     State,
@@ -90,6 +91,8 @@ def run(
             write_text(lesson.text, as_text(read_text(lesson)))
         else:
             sync(lesson)
+        if isinstance(lesson, Sheet):
+            reader.refresh(lesson)
     stale = [lesson for lesson in lessons if force or not is_fresh(lesson)]
     outcomes = [Outcome(lesson, ran=False) for lesson in lessons if lesson not in stale]
     for outcome in outcomes:

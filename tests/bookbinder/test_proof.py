@@ -26,11 +26,11 @@ def ran(monkeypatch):
 
 def test_without_names_everything_runs_once_in_order(ran, capsys):
     assert proof.main([]) == 0
-    order = ["lint", "format", "types", "tests", "notebooks", "check", "claims", "site", "browser"]
+    order = ["lint", "format", "types", "tests", "notebooks", "exercises", "check", "claims", "site", "browser"]
     assert ran[0] == order
     printed = capsys.readouterr().out
-    assert "[1/9] lint: ruff check" in printed
-    assert printed.count("passed") == 9
+    assert "[1/10] lint: ruff check" in printed
+    assert printed.count("passed") == 10
 
 
 def test_a_step_that_fails_stops_no_other_and_fails_the_whole(ran, capsys):

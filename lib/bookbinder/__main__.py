@@ -1,0 +1,5 @@
+"""`python -m bookbinder` is the `book` command."""
+
+from bookbinder.cli import main
+
+main()

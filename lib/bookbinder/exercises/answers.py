@@ -1,0 +1,94 @@
+"""What the `book exercise` commands do with a reader's answers: check them, give hints, show solutions, keep count."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from bookbinder.errors import UsageError
+from bookbinder.exercises import cells
+from bookbinder.exercises.checking import Verdict, judge
+from bookbinder.exercises.reader import Work, require_started
+from bookbinder.exercises.source import Exercise, find, read
+from bookbinder.manifest import Book
+
+
+def select(book: Book, names: list[str]) -> list[Exercise]:
+    """The exercises of these ids and chapters, in the order of the book; no name means all."""
+    ids = [name for name in names if "." in name]
+    chapters = [name for name in names if "." not in name]
+    chosen = (
+        [exercise for sheet in book.select_sheets(chapters) for exercise in read(sheet)] if chapters or not ids else []
+    )
+    return chosen + [found for found in (find(book, name) for name in ids) if found not in chosen]
+
+
+def check(book: Book, names: list[str], *, hidden: bool, history: list[str] | None) -> list[Verdict]:
+    """Check the answers to some exercises and note the results in the reader's folder.
+
+    Args:
+        book: The manifest.
+        names: Ids, chapters and files. Without a file, the notebooks in the reader's folder are read; without an id or a
+            chapter, every exercise that a file has an answer to.
+        hidden: Let the hidden checks look at them as well. Then nothing is noted: a teacher is at work.
+        history: The cells that a kernel has executed, to be read instead of a file.
+
+    Raises:
+        UsageError: A name is nothing of that.
+    """
+    files = [Path(name) for name in names if Path(name).suffix in (".ipynb", ".py")]
+    names = [name for name in names if Path(name).suffix not in (".ipynb", ".py")]
+    work, verdicts = Work(book), []
+    for exercise, code in _answers(book, work, names, files, history):
+        verdict = judge(exercise, code)
+        if hidden and verdict.result == "right":
+            verdict = judge(exercise, code, part="hidden")
+        verdicts.append(verdict)
+        if not hidden and verdict.result != "missing":
+            entry = work.of(exercise)
+            work.note(exercise, tries=entry.tries + 1, right=entry.right or verdict.result == "right")
+    return verdicts
+
+
+def next_hint(book: Book, name: str) -> str:
+    """The hints for an exercise up to the next one that was not read yet, as Markdown."""
+    exercise, work = find(book, name), Work(book)
+    hints = exercise.texts("hint")
+    if not hints:
+        return f"There is no hint for {name}. Its solution: `book exercise solution {name}`"
+    seen = work.note(exercise, hints=min(work.of(exercise).hints + 1, len(hints))).hints
+    shown = [f"**Hint {number} of {len(hints)}.** {text}" for number, text in enumerate(hints[:seen], start=1)]
+    return "\n\n".join(shown)
+
+
+def solution(book: Book, name: str) -> str:
+    """The solution of an exercise and why it works, as Markdown; for a written one the model answer and the rubric."""
+    exercise = find(book, name)
+    Work(book).note(exercise, solution=True)
+    if exercise.written:
+        return "\n\n".join(
+            ["**A model answer**", *exercise.texts("model"), "**What earns a point**", *exercise.texts("rubric")]
+        )
+    return "\n\n".join([f"```python\n{exercise.solution}\n```", *exercise.texts("explain")])
+
+
+def _answers(
+    book: Book, work: Work, names: list[str], files: list[Path], history: list[str] | None
+) -> Iterator[tuple[Exercise, list[cells.Cell]]]:
+    """Each exercise that is to be checked, with the cells to find its answer in."""
+    chosen = select(book, names)
+    for exercise in chosen:
+        if exercise.written and names and exercise.id in names:
+            raise UsageError(
+                f"{exercise.id} is answered in words. Try: compare yours with book exercise solution {exercise.id}"
+            )
+    coded = [exercise for exercise in chosen if not exercise.written]
+    if history is not None:
+        yield from ((exercise, cells.from_history(history)) for exercise in coded)
+    elif files:
+        code = [cell for path in files for cell in cells.from_file(path)]
+        defined = set[str]().union(*(cell.names()[0] for cell in code))
+        yield from ((exercise, code) for exercise in coded if names or exercise.name in defined)
+    else:
+        started = [sheet for sheet in book.sheets if work.notebook(sheet).is_file()]
+        for exercise in coded:
+            if names or exercise.sheet in started:
+                yield exercise, cells.from_file(require_started(work.notebook(exercise.sheet), book))

@@ -1,0 +1,398 @@
+"""Prove of every exercise that its checks know right from wrong, and that nothing of the answers reaches a reader.
+
+The result is kept in exercises/audit.json, from which the site makes its table.
+"""
+
+import ast
+import json
+import keyword
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bookbinder.errors import Problem, relative
+from bookbinder.exercises import expect
+from bookbinder.exercises.cells import Cell
+from bookbinder.exercises.checking import FUNCTIONS, Part, check_function, examine, judge
+from bookbinder.exercises.sandbox import Sandbox
+from bookbinder.exercises.source import Exercise, read_all
+from bookbinder.files import write_text
+from bookbinder.imports import imported_names, library_files
+from bookbinder.manifest import Book
+from bookbinder.pairing import digest, read_text
+
+SEEDS = (0, 1, 2)
+PARTS: tuple[Part, ...] = ("check", "hidden")
+CONSTANTS = (None, 0, 1, 0.5, -1.0, True, False, "", [], {}, np.zeros(2), np.ones((2, 2)))
+_ASSERTERS = ("expect", "expect_error", "require")
+
+
+@dataclass
+class Row:
+    """What the audit of one exercise came to."""
+
+    id: str
+    stars: int
+    written: bool
+    solution: int = 0  # seeds with which it passes both checks
+    stub: int = 0  # checks that the stub passes
+    trivial: int = 0  # trivial answers that some check accepts: constants, and arguments given back
+    mutants: int = 0
+    killed: int = 0
+
+
+def audit(
+    book: Book, exercises: list[Exercise], *, jobs: int, notify: Callable[[Row], None]
+) -> tuple[list[Row], list[Problem]]:
+    """Audit exercises, a few at a time.
+
+    Args:
+        book: The manifest.
+        exercises: Which ones.
+        jobs: How many at a time.
+        notify: Called with each row as it is ready, in order.
+
+    Returns:
+        A row for each exercise, and everything that is wrong.
+    """
+    rows, problems = [], []
+    with ProcessPoolExecutor(jobs) as pool:
+        for row, found in pool.map(audit_one, exercises):
+            notify(row)
+            rows.append(row)
+            problems += found
+    for exercise in exercises:
+        problems += [*unreferenced(book, exercise), *leaks(exercise)]
+    return rows, sorted(problems)
+
+
+def audit_one(exercise: Exercise) -> tuple[Row, list[Problem]]:
+    """Let an exercise's checks judge its solution, its stub, trivial answers and its mutants."""
+    row = Row(exercise.id, len(exercise.stars), exercise.written, mutants=len(exercise.mutants))
+    problems = list(hints_that_tell(exercise))
+    if exercise.written:
+        return row, problems
+
+    def problem(what: str, attempt: str) -> None:
+        problems.append(_problem(exercise, what, attempt))
+
+    functions = {part: check_function(exercise, part) for part in PARTS}
+    for part in PARTS:
+        code = "\n\n".join([*exercise.texts("check"), *(exercise.texts("hidden") if part == "hidden" else [])])
+        problems += [_problem(exercise, f"{FUNCTIONS[part]}: {what}", "see the rules for checks in CONTRIBUTING.md")
+                     for what in self_references(code, FUNCTIONS[part], exercise.name)]  # fmt: skip
+    for seed in SEEDS:
+        verdicts = [judge(exercise, [Cell("solution", exercise.solution)], part=part, seeds=[seed]) for part in PARTS]
+        row.solution += all(verdict.result == "right" for verdict in verdicts)
+        for verdict in verdicts:
+            if verdict.result != "right":
+                problem(f"the solution does not pass with seed {seed}: {verdict}", "mend the solution or the check")
+    for part in PARTS:
+        if judge(exercise, [Cell("stub", exercise.stub)], part=part, seeds=SEEDS[:1]).result == "right":
+            row.stub += 1
+            problem(f"the stub passes {FUNCTIONS[part]}", "let the check call the answer")
+        for described, answer in trivial_answers(exercise, functions[part]):
+            if passes(functions[part], answer):
+                row.trivial += 1
+                problem(f"an answer that {described} passes {FUNCTIONS[part]}", "check another value as well")
+    for wrong, code in exercise.mutants:
+        verdicts = [judge(exercise, [Cell("mutant", code)], seeds=[seed]) for seed in SEEDS]
+        row.killed += all(verdict.result == "wrong" for verdict in verdicts)
+        if any(verdict.result == "right" for verdict in verdicts):
+            problem(f"the check accepts the mutant {wrong!r}", "add a case that tells it from the solution")
+        elif any(verdict.result == "missing" for verdict in verdicts):
+            problem(f"the mutant {wrong!r} does not define {exercise.name}", "give it the name of the answer")
+    return row, problems
+
+
+def trivial_answers(exercise: Exercise, function: Callable) -> Iterator[tuple[str, Callable]]:
+    """Answers that know nothing: what each does, and the function."""
+    constants = [*CONSTANTS, first_result(exercise, function)]
+    for constant in constants:
+        yield f"always returns {expect.show(constant)}", lambda *args, _it=constant, **kwargs: _it
+    yield "returns its first argument", lambda *args, **kwargs: [*args, *kwargs.values()][0]
+    yield "returns all its arguments", lambda *args, **kwargs: (*args, *kwargs.values())
+
+
+def first_result(exercise: Exercise, function: Callable) -> object:
+    """What the solution returns at the first call of a check: what a reader could copy from the report."""
+    results: list[object] = []
+    with Sandbox(exercise.given) as sandbox:
+        solution = sandbox.load([("solution", exercise.solution)], exercise.name)
+
+        def recorder(*args: object, **kwargs: object) -> object:
+            results.append(solution(*args, **kwargs))
+            return results[-1]
+
+        passes(function, recorder)
+    return results[0] if results else None
+
+
+def passes(function: Callable, answer: Callable) -> bool:
+    """Whether an answer of our own, called in this process, passes a check with the first seed."""
+
+    def called(*args: object, **kwargs: object) -> object:
+        expect.TRACE.record("answer", args, kwargs)
+        return answer(*args, **kwargs)
+
+    try:
+        examine(function, called, SEEDS[0])
+    except (expect.ExpectationError, expect.AnswerError):
+        return False
+    return True
+
+
+def self_references(code: str, function: str, name: str) -> list[str]:
+    """Where a check derives what it expects from the answer, read from the syntax tree.
+
+    The answer's parameter is tainted, and so is everything that is computed from something tainted. A tainted value may
+    be the first argument of `expect` and stand on one side of a comparison in `require`, and nowhere else. Helpers that
+    are called with something tainted are read in the same way.
+
+    Args:
+        code: The cells with the check and its helpers.
+        function: The name of the check.
+        name: What the reader's function is called, which the code may not mention.
+    """
+    tree = ast.parse(code)
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    found = [
+        f"names {name}, which is the reader's"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Name) and node.id == name
+    ]
+    found += ["uses a bare assert" for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+    if function not in functions or len(functions[function].args.args) != 2:
+        return [*found, f"there is no {function}(answer, rng)"]
+    waiting = [(function, frozenset({functions[function].args.args[0].arg}))]
+    done: set[tuple[str, frozenset[str]]] = set()
+    asserted = 0
+    while waiting:
+        case = waiting.pop()
+        if case not in done:
+            done.add(case)
+            problems, calls, asserts = _read_check(functions[case[0]], case[1], functions)
+            found, asserted = found + problems, asserted + asserts
+            waiting += calls
+    return found if asserted else [*found, "expects nothing"]
+
+
+def _read_check(
+    check: ast.FunctionDef, parameters: frozenset[str], functions: dict[str, ast.FunctionDef]
+) -> tuple[list[str], list[tuple[str, frozenset[str]]], int]:
+    """What is wrong with one function whose given parameters are tainted, which helpers it taints, and how often it asserts."""
+    tainted = _tainted_names(check, parameters)
+    found, calls, asserts = [], list[tuple[str, frozenset[str]]](), 0
+    for node in ast.walk(check):
+        if isinstance(node, ast.Compare) and sum(map(tainted.reach, [node.left, *node.comparators])) > 1:
+            found.append(f"compares two results of the answer in line {node.lineno}")
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.id if isinstance(node.func, ast.Name) else ""
+        given = {word.arg: word.value for word in node.keywords}
+        asserts += called in _ASSERTERS
+        if called == "expect":
+            if len(node.args) != 1 or not tainted.reach(node.args[0]):
+                found.append(f"expect in line {node.lineno} does not look at what the answer returned")
+            if any(tainted.reach(value) for value in given.values()):
+                found.append(f"expect in line {node.lineno} expects what comes from the answer")
+        elif called == "expect_error":
+            if any(map(tainted.reach, [*node.args[2:], *given.values()])):
+                found.append(f"expect_error in line {node.lineno} passes on what comes from the answer")
+        elif called in functions:
+            names = [argument.arg for argument in functions[called].args.args]
+            passed = {**dict(zip(names, node.args, strict=False)), **given}
+            if touched := frozenset(str(key) for key, value in passed.items() if tainted.reach(value)):
+                calls.append((called, touched))
+        elif called != "require" and sum(map(tainted.reach, [*node.args, *given.values()])) > 1:
+            found.append(f"a call in line {node.lineno} combines two results of the answer")
+    return found, calls, asserts
+
+
+class _Taint:
+    """The tainted names of a function."""
+
+    def __init__(self, names: frozenset[str]):
+        self.names = set(names)
+
+    def reach(self, node: ast.AST) -> bool:
+        """Whether anything tainted goes into an expression."""
+        return any(isinstance(part, ast.Name) and part.id in self.names for part in ast.walk(node))
+
+    def spread(self, target: ast.AST) -> None:
+        """Everything that is assigned here is tainted: names, and what holds an item or an attribute."""
+        if isinstance(target, ast.Subscript | ast.Attribute | ast.Starred):
+            self.spread(target.value)
+        elif isinstance(target, ast.Name):
+            self.names.add(target.id)
+        else:
+            for part in ast.iter_child_nodes(target):
+                self.spread(part)
+
+
+def _tainted_names(check: ast.FunctionDef, parameters: frozenset[str]) -> _Taint:
+    taint, before = _Taint(parameters), 0
+    while len(taint.names) != before:
+        before = len(taint.names)
+        for node in ast.walk(check):
+            match node:
+                case ast.Assign(targets=targets, value=value) if taint.reach(value):
+                    for target in targets:
+                        taint.spread(target)
+                case ast.AugAssign(target=target, value=value) | ast.NamedExpr(target=target, value=value):
+                    if taint.reach(value):
+                        taint.spread(target)
+                case ast.AnnAssign(target=target, value=ast.AST() as value) if taint.reach(value):
+                    taint.spread(target)
+                case ast.For(target=target, iter=source) | ast.comprehension(target=target, iter=source):
+                    if taint.reach(source):
+                        taint.spread(target)
+                case ast.withitem(context_expr=source, optional_vars=ast.AST() as target) if taint.reach(source):
+                    taint.spread(target)
+                case ast.Call(func=ast.Attribute(value=holder), args=args) if any(map(taint.reach, args)):
+                    if isinstance(holder, ast.Name) and holder.id not in ("np", "math"):
+                        taint.spread(holder)  # results.append(answer(x))
+                case ast.FunctionDef(name=name) if node is not check and taint.reach(node):
+                    taint.names.add(name)
+    return taint
+
+
+def hints_that_tell(exercise: Exercise) -> Iterator[Problem]:
+    """A hint that holds a line of the solution, or the whole model answer, is no hint."""
+    lines = telling_lines(exercise.solution_lines)
+    for number, hint in enumerate(exercise.texts("hint"), start=1):
+        if not hint.strip():
+            yield _problem(exercise, f"hint {number} is empty", "say something, or take it out")
+        said = {_squeezed(line) for line in hint.splitlines()} | {
+            _squeezed(code) for code in re.findall(r"`([^`]+)`", hint)
+        }
+        for line in lines & said:
+            yield _problem(exercise, f"hint {number} holds the solution's line {line!r}", "say what to do in words")
+        if exercise.written and hint.strip() in exercise.texts("model")[0]:
+            yield _problem(exercise, f"hint {number} stands in the model answer", "say less")
+
+
+def unreferenced(book: Book, exercise: Exercise) -> Iterator[Problem]:
+    """Every exercise is listed by its lesson, with its title, stars and minutes."""
+    lessons = [
+        lesson for lesson in book.lessons if (lesson.chapter, lesson.slug) == (exercise.sheet.chapter, exercise.lesson)
+    ]
+    if not lessons:
+        yield _problem(exercise, f"its lesson {exercise.lesson!r} is none of the chapter's", "use the lesson's slug")
+    for lesson in lessons:
+        if listed(exercise) not in lesson.text.read_text(encoding="utf-8").splitlines():
+            where = relative(lesson.text, book.root)
+            yield Problem(where, 0, f"the exercise {exercise.id} is not listed", f"add the line {listed(exercise)!r}")
+
+
+def listed(exercise: Exercise) -> str:
+    """The line with which a lesson lists an exercise."""
+    return f"1. {exercise.title} ({exercise.stars}, {exercise.minutes} minutes): `{exercise.id}`"
+
+
+def leaks(exercise: Exercise) -> Iterator[Problem]:
+    """A line of a solution, a hidden check or a mutant in the notebook that a reader is given."""
+    path = exercise.sheet.for_readers
+    where, attempt = relative(path, exercise.sheet.root), f"book sync {exercise.sheet.id}"
+    if not path.is_file():
+        yield Problem(where, 0, "the readers' notebook does not exist", attempt)
+        return
+    for line in sorted(leaked(exercise, "\n".join(_strings(json.loads(path.read_text(encoding="utf-8")))))):
+        yield Problem(where, 0, f"{exercise.id}: it holds {line!r}, which a reader should not see", attempt)
+
+
+def leaked(exercise: Exercise, text: str, *, solution: bool = True) -> set[str]:
+    """The lines of the exercise that nobody should find in a text, and that are in it."""
+    secret = [
+        line
+        for code in [*exercise.texts("hidden"), *(code for _, code in exercise.mutants)]
+        for line in code.splitlines()
+    ]
+    secret += exercise.solution_lines if solution else []
+    public = [*exercise.given, *exercise.texts("check"), exercise.stub, *exercise.texts("prompt")]
+    public += [] if solution else [exercise.solution, *exercise.texts("show")]
+    shown = {_squeezed(line) for line in "\n".join(public).splitlines()}
+    return (telling_lines(secret) - shown) & {_squeezed(line) for line in text.splitlines()}
+
+
+def telling_lines(lines: list[str]) -> set[str]:
+    """The lines that tell something: those with a name of their own in them, and not only an import."""
+    squeezed = {_squeezed(line) for line in lines}
+    return {line for line in squeezed if not line.startswith(("import ", "from ", "#")) and _words(line)}
+
+
+def _words(line: str) -> set[str]:
+    return {word for word in re.findall(r"[A-Za-z_]\w*", line) if not keyword.iskeyword(word)}
+
+
+def _squeezed(line: str) -> str:
+    return re.sub(r"\s+", " ", line.strip())
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """Every text in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _strings(item)
+
+
+def _problem(exercise: Exercise, what: str, attempt: str) -> Problem:
+    sheet = exercise.sheet
+    text = sheet.text.read_text(encoding="utf-8")
+    line = text.count("\n", 0, max(text.find(f'"{exercise.id}"'), 0)) + 1
+    return Problem(relative(sheet.text, sheet.root), line, f"{exercise.id}: {what}", attempt)
+
+
+def path_of(book: Book) -> Path:
+    """Where the result is kept."""
+    return book.root / "exercises" / "audit.json"
+
+
+def load(book: Book) -> dict[str, Any]:
+    """The result of the last audit: its rows by id, and the digest of what was audited."""
+    path = path_of(book)
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"digest": "", "rows": []}
+
+
+def store(book: Book, rows: list[Row]) -> None:
+    """Keep the result; equal results are equal bytes."""
+    content = {"digest": state(book), "rows": [asdict(row) for row in rows]}
+    write_text(path_of(book), json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def state(book: Book) -> str:
+    """Digest of what an audit depends on: the sources of the exercises, and the library that they import."""
+    parts = []
+    for sheet in book.sheets:
+        codes = [cell.source for cell in read_text(sheet).cells if cell.cell_type == "code"]
+        names = {name for code in codes for name in imported_names(code)}
+        files = [path for path in library_files(names, book.root) if "bookbinder" not in path.parts]
+        parts += [sheet.text.read_text(encoding="utf-8"), *(path.read_text(encoding="utf-8") for path in files)]
+    return digest(parts)
+
+
+def audit_all(book: Book, *, jobs: int, notify: Callable[[Row], None]) -> list[Problem]:
+    """Audit the whole book, keep the result if nothing is wrong, and return what is."""
+    rows, problems = audit(book, read_all(book), jobs=jobs, notify=notify)
+    if not problems:
+        store(book, rows)
+    return problems
+
+
+def shown(row: Row) -> tuple[str, str, str, str]:
+    """A row of the table behind the id: what the solution, the stub, trivial answers and the mutants came to."""
+    if row.written:
+        return ("in words", "–", "–", "–")
+    return (
+        f"passes {row.solution} of {len(SEEDS)} seeds",
+        f"passes {row.stub} of {len(PARTS)} checks",
+        f"{row.trivial} accepted",
+        f"{row.killed} of {row.mutants}",
+    )

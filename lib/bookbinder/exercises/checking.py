@@ -1,0 +1,133 @@
+"""Check one answer: run it in its own process, let the exercise's check question it, and report."""
+
+import itertools
+import linecache
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from types import ModuleType
+from typing import Any, Literal
+
+import numpy as np
+
+from bookbinder.errors import CheckFailed
+from bookbinder.exercises import expect, guard
+from bookbinder.exercises.cells import Cell, defined_by, needed
+from bookbinder.exercises.sandbox import Sandbox
+from bookbinder.exercises.source import Exercise
+
+Part = Literal["check", "hidden"]
+FUNCTIONS: dict[Part, str] = {"check": "check", "hidden": "hidden_check"}
+READER_SEED = 0
+_numbers = itertools.count()
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of an answer."""
+
+    id: str
+    result: Literal["right", "wrong", "missing"]
+    lines: list[str] = field(default_factory=list)  # what happened, for people
+    calls: int = 0
+
+    def __str__(self) -> str:
+        """The report."""
+        heading = {"right": f"right, in {self.calls} calls", "wrong": "not yet", "missing": "no answer yet"}[
+            self.result
+        ]
+        return "\n".join([f"{self.id}: {heading}", *(f"  {line}".replace("\n", "\n  ") for line in self.lines)])
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for scripts."""
+        return asdict(self)
+
+
+def judge(
+    exercise: Exercise,
+    cells: Sequence[Cell],
+    *,
+    part: Part = "check",
+    seeds: Sequence[int] = (READER_SEED,),
+    limits: guard.Limits | None = None,
+) -> Verdict:
+    """Check the answer that is somewhere in these cells.
+
+    Args:
+        exercise: Which one.
+        cells: The reader's code.
+        part: The check that the reader sees, or the hidden one.
+        seeds: Of the check's random generator; the answer has to pass with each.
+        limits: What the answer may use up.
+
+    Raises:
+        CheckFailed: The check itself is broken, which is a mistake of the book.
+    """
+    chosen = needed(cells, exercise.name, defined_by(exercise.given) - {exercise.name})
+    if not chosen:
+        attempt = "Try: define it in a cell, and run that cell"
+        return Verdict(exercise.id, "missing", [f"nothing is called {exercise.name}. {attempt}"])
+    function = check_function(exercise, part)
+    with_answer = expect.TRACE
+    printed = ""
+    try:
+        with Sandbox(exercise.given, limits) as sandbox:
+            try:
+                answer = sandbox.load([(cell.title, cell.code) for cell in chosen], exercise.name)
+                calls = sum(examine(function, answer, seed) for seed in seeds)
+            finally:
+                printed = sandbox.printed
+    except expect.ExpectationError as error:
+        lines = error.lines()
+    except expect.AnswerError as error:
+        if "NotImplementedError" in error.kinds:
+            return Verdict(
+                exercise.id, "missing", [f"{exercise.name} raises NotImplementedError: it is still to be written"]
+            )
+        lines = expect.ExpectationError(raised=error.described()).lines()
+    else:
+        return Verdict(exercise.id, "right", calls=calls)
+    if printed:
+        lines.append(f"printed   {printed.rstrip()}".replace("\n", "\n" + 10 * " "))
+    return Verdict(exercise.id, "wrong", lines, with_answer.calls)
+
+
+def examine(function: Callable, answer: object, seed: int) -> int:
+    """Let a check question an answer and return how often it called it.
+
+    Raises:
+        ExpectationError: The answer is not right.
+        AnswerError: It raised an error where it should not.
+    """
+    trace = expect.TRACE
+    trace.calls, trace.called = 0, ""
+    try:
+        function(answer, np.random.default_rng(seed))
+    except (expect.ExpectationError, expect.AnswerError):
+        raise
+    except Exception as error:  # the check stumbled over what came back: a list where it looked for a key, say
+        reason = f"something else: the check could not use it ({type(error).__name__}: {error})"
+        raise expect.ExpectationError(expected=reason, look="what kind of value the exercise asks for") from error
+    return trace.calls
+
+
+def check_function(exercise: Exercise, part: Part) -> Callable:
+    """The check as a function, with what is given and its own helpers around it.
+
+    Raises:
+        CheckFailed: The code of the check fails before it is called.
+    """
+    module = ModuleType("check")
+    codes = [*exercise.given, *exercise.texts("check"), *(exercise.texts("hidden") if part == "hidden" else [])]
+    for code in codes:
+        title = f"<{exercise.id} {next(_numbers)}>"
+        linecache.cache[title] = (len(code), None, code.splitlines(keepends=True), title)
+        try:
+            exec(compile(code, title, "exec"), module.__dict__)
+        except Exception as error:
+            raise CheckFailed(f"{exercise.id}: its check fails by itself: {type(error).__name__}: {error}") from error
+    found = vars(module).get(FUNCTIONS[part])
+    if not callable(found):
+        raise CheckFailed(
+            f"{exercise.id}: the cell with the role {part!r} does not define {FUNCTIONS[part]}(answer, rng)"
+        )
+    return found

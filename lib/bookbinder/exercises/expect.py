@@ -1,0 +1,178 @@
+"""What a check says: this was called, this came back, that was expected, and there is where to look.
+
+A check is a function of the reader's answer and a random generator. It calls the answer, and compares what comes back
+with something that it did not get from the answer:
+
+    def check(answer, rng):
+        expect(answer([1, 0], [0.9, 0.4]), equals=1.0, look="the one pair is won")
+        expect_error(ValueError, answer, [1, 1], [0.9, 0.4], look="without negatives there is no pair")
+"""
+
+import reprlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+_NUMERIC = "biufc"  # kinds of NumPy's dtypes
+_shown = reprlib.Repr()
+_shown.maxlist = _shown.maxtuple = _shown.maxdict = _shown.maxset = 12
+_shown.maxstring = _shown.maxother = 400
+
+
+@dataclass
+class Trace:
+    """What a check has done so far: how many calls of the answer, and the last of them."""
+
+    calls: int = 0
+    called: str = ""
+
+    def record(self, name: str, args: Sequence, kwargs: Mapping) -> None:
+        """Note one call."""
+        self.calls += 1
+        parts = [show(value) for value in args] + [f"{key}={show(value)}" for key, value in kwargs.items()]
+        self.called = f"{name}({', '.join(parts)})"
+
+
+TRACE = Trace()  # one check runs at a time in a process
+
+
+class ExpectationError(AssertionError):
+    """What came back is not what was expected; or nothing came back, because the answer raised an error."""
+
+    def __init__(self, *, returned: str = "", expected: str = "", raised: str = "", look: str = ""):
+        self.called, self.returned, self.expected, self.raised, self.look = (
+            TRACE.called,
+            returned,
+            expected,
+            raised,
+            look,
+        )
+        super().__init__("\n".join(self.lines()))
+
+    def lines(self) -> list[str]:
+        """The failure for people, a line for each thing known."""
+        labels = ("called", "returned", "raised", "expected", "look")
+        known = [(label, getattr(self, label)) for label in labels if getattr(self, label)]
+        return [f"{label:<8}  {text}".replace("\n", "\n" + 10 * " ") for label, text in known]
+
+
+class AnswerError(Exception):
+    """The answer raised an error of its own.
+
+    Attributes:
+        kinds: The names of the error's class and of the classes above it.
+        message: What the error said.
+        place: Where in the answer, with the line.
+    """
+
+    def __init__(self, kinds: Sequence[str], message: str, place: str = ""):
+        self.kinds, self.message, self.place = tuple(kinds), message, place
+        super().__init__(self.described())
+
+    def described(self) -> str:
+        """Kind, message and place on one or two lines."""
+        said = f"{self.kinds[0]}: {self.message}" if self.message else self.kinds[0]
+        return f"{said}\n{self.place}" if self.place else said
+
+
+def expect(returned: object, *, equals: object, within: float = 1e-9, look: str) -> None:
+    """Compare what the answer returned with what is right.
+
+    Numbers and arrays agree when their shapes do, and |returned − expected| ≤ within · (1 + |expected|) everywhere.
+    Sequences agree item by item, everything else by `==`.
+
+    Args:
+        returned: What the answer gave back.
+        equals: What is right, computed without the answer.
+        within: The tolerance, relative to large numbers and absolute for small ones.
+        look: What the reader should look at when the two differ.
+
+    Raises:
+        ExpectationError: They differ.
+    """
+    if not agree(returned, equals, within):
+        raise ExpectationError(returned=show(returned), expected=show(equals), look=look)
+
+
+def require(holds: object, *, that: str, look: str, returned: object = None) -> None:
+    """Demand a property of what the answer returned, where no single value is right.
+
+    Args:
+        holds: Whether it has the property.
+        that: The property, as it would follow "expected".
+        look: What the reader should look at when it has not.
+        returned: What came back, to be shown.
+
+    Raises:
+        ExpectationError: It has not.
+    """
+    if holds is not True and not (isinstance(holds, np.bool_) and bool(holds)):
+        raise ExpectationError(returned="" if returned is None else show(returned), expected=that, look=look)
+
+
+def expect_error(kind: type[Exception], answer: Callable, /, *args: object, look: str, **kwargs: object) -> None:
+    """Call the answer with arguments that it has to refuse.
+
+    Args:
+        kind: The error it has to raise.
+        answer: The reader's function.
+        args: Passed on to it.
+        look: Why these arguments make no sense.
+        kwargs: Passed on to it.
+
+    Raises:
+        ExpectationError: It returned something, or raised another error.
+    """
+    expected = f"a {kind.__name__}"
+    try:
+        returned = answer(*args, **kwargs)
+    except AnswerError as error:
+        if kind.__name__ in error.kinds:
+            return
+        raise ExpectationError(raised=error.described(), expected=expected, look=look) from None
+    raise ExpectationError(returned=show(returned), expected=expected, look=look)
+
+
+def agree(returned: object, expected: object, within: float = 1e-9) -> bool:
+    """Whether two values are the same up to a tolerance; a truth value is no number, and NaN agrees only with NaN."""
+    if isinstance(expected, Mapping):
+        same = isinstance(returned, Mapping) and set(returned) == set(expected)
+        return same and all(agree(returned[key], expected[key], within) for key in expected)
+    left, right = _numbers(returned), _numbers(expected)
+    if left is not None and right is not None:
+        if left.shape != right.shape or (left.dtype.kind == "b") != (right.dtype.kind == "b"):
+            return False
+        with np.errstate(all="ignore"):  # infinities are compared by ==
+            close = np.abs(left * 1.0 - right) <= within * (1 + np.abs(right))
+        return bool(np.all(close | (left == right) | ((left != left) & (right != right))))
+    if isinstance(expected, list | tuple):
+        same = isinstance(returned, list | tuple) and len(returned) == len(expected)
+        return same and all(agree(a, b, within) for a, b in zip(returned, expected, strict=True))
+    if isinstance(expected, np.ndarray) or isinstance(returned, np.ndarray):
+        left, right = np.asarray(returned), np.asarray(expected)
+        return left.shape == right.shape and bool(np.all(left == right))
+    return type(returned) is type(expected) and bool(returned == expected)
+
+
+def show(value: object) -> str:
+    """A value as a reader would write it, cut where it is long."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return f"{value:.10g}"
+    if isinstance(value, np.ndarray):
+        with np.printoptions(threshold=40, edgeitems=3, precision=6, linewidth=100):
+            return repr(value)
+    return _shown.repr(value)
+
+
+def _numbers(value: object) -> np.ndarray | None:
+    """The value as an array of numbers, or None if it is something else."""
+    if isinstance(value, str | bytes | Mapping) or value is None:
+        return None
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError):  # lists of unequal length
+        return None
+    return array if array.dtype.kind in _NUMERIC and array.size + array.ndim > 0 else None

@@ -1,0 +1,216 @@
+"""Run an answer in a process of its own, and talk to it.
+
+The process has an empty folder to work in, a clean environment, no network, and limits on time, memory, files and
+processes (`guard`). What the answer returns comes back as plain data (`values`), and every decision is taken on this
+side: how the process ends, and what it prints, decides nothing.
+"""
+
+import contextlib
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from multiprocessing import Pipe
+from typing import Any
+
+from bookbinder.exercises import guard, values
+from bookbinder.exercises.expect import TRACE, AnswerError
+
+START_SECONDS = 120  # for the imports of what is given: torch on a slow disk takes a while
+_MESSAGE_BYTES = 64 << 20
+_PRINTED_BYTES = 2000
+
+
+class StoppedError(AnswerError):
+    """The answer's process is gone, or does not keep to the rules of the talk."""
+
+    def __init__(self, message: str):
+        super().__init__(["Stopped"], message)
+
+    def described(self) -> str:
+        """Only the message: the answer raised nothing."""
+        return self.message
+
+
+class Remote:
+    """An object that lives in the answer's process: call it, iterate over it, or read its attributes."""
+
+    def __init__(self, sandbox: "Sandbox", number: int, name: str):
+        self._sandbox, self._number, self._name = sandbox, number, name
+
+    def __call__(self, *args: object, **kwargs: object) -> Any:
+        """Call the object there and return what it returned.
+
+        Raises:
+            AnswerError: It raised an error.
+            StoppedError: It used up what it may, or its process ended.
+        """
+        TRACE.record(self._name, args, kwargs)
+        return self._sandbox.ask({"do": "call", "target": self._number, "args": args, "kwargs": kwargs}, self._name)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # what Python itself asks for, to copy or to pickle
+            raise AttributeError(name)
+        request = {"do": "attribute", "target": self._number, "name": name}
+        return self._sandbox.ask(request, f"{self._name}.{name}")
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return self._sandbox.ask({"do": "next", "target": self._number}, f"next({self._name})")
+        except AnswerError as error:
+            if "StopIteration" in error.kinds:
+                raise StopIteration from None
+            raise
+
+    def __repr__(self) -> str:
+        return f"<{self._name}>"
+
+
+class Sandbox:
+    """A process for one answer. Use it in a `with` statement, which ends the process in any case."""
+
+    def __init__(self, given: Sequence[str], limits: guard.Limits | None = None):
+        self.limits = limits or guard.Limits()
+        self._given = list(given)
+        self._ended_because = ""
+        self._printed, self._printed_bytes = bytearray(), 0
+
+    def __enter__(self) -> "Sandbox":
+        self._folder = tempfile.TemporaryDirectory(prefix="book-answer-", ignore_cleanup_errors=True)
+        self._channel, theirs = Pipe()
+        with theirs:
+            self._process = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-I",
+                    "-B",
+                    "-m",
+                    "bookbinder.exercises.inside",
+                    str(theirs.fileno()),
+                    self._folder.name,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=self._folder.name,
+                env=_environment(self._folder.name),
+                pass_fds=[theirs.fileno()],
+                start_new_session=True,
+            )
+        self._reader = threading.Thread(target=self._drain, daemon=True)
+        self._reader.start()
+        try:
+            self._watch(START_SECONDS)
+            self.walls = self._talk({"given": self._given, "limits": self.limits}, "")
+            self._watch(self.limits.seconds)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        self._kill("")
+        self._channel.close()
+        self._process.wait()
+        self._reader.join(timeout=1)  # a process that got away may hold the pipe open
+        with contextlib.suppress(OSError):
+            self._folder.cleanup()
+
+    def load(self, cells: Sequence[tuple[str, str]], name: str) -> Any:
+        """Execute the answer's cells, pairs of a title and the code, and return the object of this name.
+
+        Raises:
+            AnswerError: The cells raised an error.
+        """
+        return self.ask({"do": "load", "cells": list(cells), "name": name}, name)
+
+    def ask(self, request: dict[str, Any], name: str) -> Any:
+        """Send a request and return the value that comes back; `name` is for an object that stays there."""
+        reply = self._talk(request, name)
+        match reply:
+            case ["value", value]:
+                return value
+            case ["error", [str() as kind, *kinds], str() as message, str() as place]:
+                raise AnswerError([kind, *map(str, kinds)], message, place)
+        raise StoppedError("the answer wrote into the channel that it is asked through")
+
+    @property
+    def printed(self) -> str:
+        """What the answer has printed, cut if it is long."""
+        self._reader.join(timeout=0.05)
+        shown = bytes(self._printed).decode(errors="replace")
+        left = self._printed_bytes - len(self._printed)
+        return f"{shown}\n… and {left:,} bytes more" if left else shown
+
+    def _talk(self, request: dict[str, Any], name: str) -> Any:
+        try:
+            self._channel.send_bytes(pickle.dumps(request))
+            data = self._channel.recv_bytes(_MESSAGE_BYTES)
+        except (EOFError, OSError) as error:
+            raise StoppedError(self._why_ended()) from error
+        try:
+            return values.read(data, lambda number, description: Remote(self, number, name or description))
+        except values.ForgedError as error:
+            raise StoppedError("the answer returned something that is no value") from error
+
+    def _why_ended(self) -> str:
+        if self._ended_because:
+            return self._ended_because
+        self._kill("")
+        status = self._process.wait()
+        if status == -signal.SIGXCPU:
+            return f"the answer took more than {self.limits.seconds:.0f} s of processor time"
+        if status < 0:
+            return f"the answer's process was ended by {signal.Signals(-status).name}, perhaps for want of memory"
+        return "the answer ended its process: something in it exits instead of returning"
+
+    def _watch(self, seconds: float) -> None:
+        """End the process when so many seconds of the clock have passed from now."""
+        if hasattr(self, "_timer"):
+            self._timer.cancel()
+        reason = f"the answer did not finish within {seconds:.0f} s. Is there a loop that never ends?"
+        self._timer = threading.Timer(seconds, self._kill, [reason])
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _kill(self, reason: str) -> None:
+        self._ended_because = self._ended_because or reason
+        if self._process.poll() is None:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _drain(self) -> None:
+        """Read all that the answer prints, so that it never waits, and keep the beginning."""
+        stream = self._process.stdout
+        assert stream is not None
+        with stream:
+            while chunk := os.read(stream.fileno(), 1 << 16):
+                self._printed += chunk[: _PRINTED_BYTES - len(self._printed)]
+                self._printed_bytes += len(chunk)
+
+
+def _environment(folder: str) -> dict[str, str]:
+    """Nothing of this process's environment but what finds the interpreter and its libraries."""
+    kept = {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ}
+    return {
+        **kept,
+        "HOME": folder,
+        "TMPDIR": folder,
+        "MPLCONFIGDIR": folder,
+        "MPLBACKEND": "Agg",
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "HF_HUB_OFFLINE": "1",
+        "BOOK_EXERCISE_SANDBOX": "1",
+        "OMP_NUM_THREADS": "1",  # a second thread that waits for a busy core makes small work many times slower
+        "OPENBLAS_NUM_THREADS": "1",
+        "MKL_NUM_THREADS": "1",
+    }
