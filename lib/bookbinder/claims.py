@@ -16,10 +16,12 @@ _COMMENT = re.compile(r"<!--\s*=\s*(?P<name>\w+)\s*(?:±\s*(?P<tolerance>[0-9.,]
 _NUMBER = re.compile(
     r"(?P<sign>(?<![\w)%])[-−])?(?P<digits>\d{1,3}(?:[,\u202f]\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?P<percent>\s?\\?%)?[\s*_$)\]}|]*$"
 )
+_ANY_COMMENT = re.compile(r"[ \t]*<!--\s*=.*?-->")
 _GAP = re.compile(r"\s<!--\s*=[^>]*-->([.,;:)?!])")
 _FENCE = re.compile(r"^\s*(`{3,}|~{3,})")
 _FREE = re.compile(r"`[^`]*`|\$\$.*?\$\$|\$[^$]*\$|\]\([^)]*\)|<[^>]*>|\{[^}]*\}", re.DOTALL)
 _DECIMAL = re.compile(r"(?<![\w.:])\d+\.\d+(?![\w:]|\.\d)")
+_ROLE = re.compile(r'"role": "(\w+)"')
 _NAMED = re.compile(r"(?:chapters?|sections?|lessons?|versions?|figures?|equations?|Python|part|§)\s+$", re.IGNORECASE)
 
 
@@ -33,6 +35,11 @@ class Quote:
     decimals: int
     name: str
     tolerance: float | None
+
+
+def without_claims(text: str) -> str:
+    """A text as readers see it: without the names behind its numbers."""
+    return _ANY_COMMENT.sub("", text)
 
 
 def prose(text: str) -> Iterator[tuple[int, str]]:
@@ -112,9 +119,8 @@ def _agrees(quote: Quote, recorded: float) -> bool:
 def _unbound(lesson: Lesson, where: str) -> list[Problem]:
     """Decimal numbers in running text that neither a claim nor a citation in their paragraph stands behind."""
     problems: list[Problem] = []
-    if isinstance(lesson, Sheet):  # an exercise sets its own numbers
-        return problems
-    for block in _paragraphs(prose(lesson.text.read_text(encoding="utf-8"))):
+    lines = prose(lesson.text.read_text(encoding="utf-8"))
+    for block in _paragraphs(_of_results(lines) if isinstance(lesson, Sheet) else lines):
         text = "\n".join(line for _, line in block)
         if "{cite" in text or text.startswith("#"):
             continue
@@ -126,6 +132,17 @@ def _unbound(lesson: Lesson, where: str) -> list[Problem]:
                 attempt = f"{match[0]} <!-- = name --> with claim(name, …) in a cell, or a citation"
                 problems.append(Problem(where, line, f"the number {match[0]} is bound to nothing", attempt))
     return problems
+
+
+def _of_results(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
+    """The lines of a chapter's exercises that speak of results. The others set a task, and its numbers with it."""
+    role = ""
+    for number, line in lines:
+        if line.startswith("+++"):
+            found = _ROLE.search(line)
+            role = found[1] if found else ""
+        elif role in ("explain", "model"):
+            yield number, line
 
 
 def _blank(match: re.Match) -> str:

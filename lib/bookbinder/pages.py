@@ -12,7 +12,10 @@ from nbformat import NotebookNode
 
 from bookbinder import report
 from bookbinder.doctor import direct_requirements, installed_version
-from bookbinder.manifest import Book, Chapter, Lesson
+from bookbinder.exercises import audit
+from bookbinder.exercises.page import stars
+from bookbinder.exercises.source import Exercise
+from bookbinder.manifest import Book, Chapter, Lesson, Sheet
 
 PACKAGE = "mazelm"  # the library that the reference describes
 Notebooks = dict[str, NotebookNode]  # by the lesson's id
@@ -44,15 +47,63 @@ The stored outputs and these pages were made with:
 | :-- | :-- |
 {versions}
 """
+_EXERCISES = """\
+# Exercises
+
+{count} exercises{words}, each at the end of its lesson. Prompt, hints and solution stand on the page of
+the lesson; hints and solutions are folded until you open them. Where an answer is code, the book checks it: it calls
+your function and says what it was called with, what came back and what was expected.
+
+## Work on them
+
+In the folder of the book, after `source .venv/bin/activate`, this puts a notebook with the exercises of a chapter into
+a folder of your own, `my-work`, and opens it:
+
+```bash
+book exercise start {first}
+jupyter lab my-work/{first}/exercises.ipynb
+```
+
+Write your answer into its cell and run it. The cell below has three calls:
+
+| in the notebook | in a terminal | what it does |
+| :-- | :-- | :-- |
+| `check("{one}")` | `book exercise check {one}` | check your answer |
+| `hint("{one}")` | `book exercise hint {one}` | show the next hint, and those before it |
+| `solution("{one}")` | `book exercise solution {one}` | show a solution, and why it works |
+
+In a terminal there are also `list`, `status` and `reset`: [Run it yourself](running.md) has them all.
+
+## All exercises
+
+★☆☆ is a warm-up, ★★☆ takes some thought, ★★★ is a small project. The minutes are a rough guess.
+
+{lists}
+## Why you can trust the checks
+
+A check that accepts wrong answers teaches them, so each one is tried before it is printed here.
+
+- *Solution*: ours passes what readers run and what a teacher grades with, on random inputs drawn with {seeds} seeds.
+- *Stub*: the empty function that you begin with passes none of the {checks} checks.
+- *Trivial answers*: functions that always return the same value, or hand back what they were given. None is accepted.
+- *Mutants killed*: a mutant is a plausible wrong answer: a sign turned round, a case forgotten, off by one. The check
+  that readers run rejects each of them, with every seed.
+
+| exercise | solution | stub | trivial answers | mutants killed |
+| :-- | :-- | :-- | :-- | :-- |
+{rows}
+"""
 _TERM = re.compile(r"\n+(?!:)([^\n]+)\n(?=: )")
 _DEFINITION = re.compile(r"^:[ \t]+(?:([^·\n]*[\u4e00-\u9fff][^·\n]*?)[ \t]*·)?", re.MULTILINE)
 
 
-def generated(book: Book, notebooks: Notebooks) -> dict[str, str]:
+def generated(book: Book, notebooks: Notebooks, exercises: list[Exercise]) -> dict[str, str]:
     """Every page that is made from nothing else, and the settings that conf.py reads: names and texts."""
     tree = {f"{chapter.slug}/index.md": chapter_page(chapter, notebooks) for chapter in book.chapters}
     tree |= reference_pages(book)
     tree["status.md"] = status_page(book, notebooks)
+    if exercises:
+        tree["exercises.md"] = exercises_page(book, notebooks, exercises)
     numbers = {f"{chapter.slug}/index": [chapter.number] for chapter in book.chapters}
     numbers |= {lesson.id: [int(word) for word in lesson.number.split(".")] for lesson in book.lessons}
     settings = {"title": book.title, "authors": book.authors, "numbers": numbers}
@@ -116,7 +167,8 @@ def status_page(book: Book, notebooks: Notebooks) -> str:
     rows = []
     for lesson in book.sources:
         figures = found["lessons"].get(lesson.id, {})
-        rows.append([_link(lesson, notebooks), *(str(figures.get(key, "–")) for key in columns)])
+        link = "[Exercises](exercises.md)" if isinstance(lesson, Sheet) else _link(lesson, notebooks)
+        rows.append([link, *(str(figures.get(key, "–")) for key in columns)])
     site = {name: installed_version(name) or "–" for name in direct_requirements("site")}
     return _STATUS.format(
         machine=found["machine"] or "some machine",
@@ -125,6 +177,33 @@ def status_page(book: Book, notebooks: Notebooks) -> str:
         size=report.BUDGET_SIZE_KB,
         compute="{} s for most, {} s where learning needs it, {} s for a few trainings".format(*report.BUDGET_CPU_S),
         versions="\n".join(f"| {name} | {version} |" for name, version in {**found["versions"], **site}.items()),
+    )
+
+
+def exercises_page(book: Book, notebooks: Notebooks, exercises: list[Exercise]) -> str:
+    """Every exercise with a link to its place, how to work on them, and what the audit of their checks came to."""
+    lists = []
+    for lesson in book.lessons:
+        own = [one for one in exercises if (one.sheet.chapter, one.lesson) == (lesson.chapter, lesson.slug)]
+        if own:
+            lists += [
+                f"### {_link(lesson, notebooks)}",
+                "",
+                "| exercise | stars | minutes | id |",
+                "| :-- | :-- | --: | :-- |",
+            ]
+            lists += [f"| [{one.title}](#{one.id}) | {stars(one)} | {one.minutes} | `{one.id}` |" for one in own] + [""]
+    found = {row["id"]: audit.shown(audit.Row(**row)) for row in audit.load(book)["rows"]}
+    words = sum(one.written for one in exercises)
+    return _EXERCISES.format(
+        count=len(exercises),
+        words=f", {words} of them answered in words" if words else "",
+        first=exercises[0].sheet.chapter,
+        one=next((one for one in exercises if not one.written), exercises[0]).id,
+        lists="\n".join(lists),
+        seeds=len(audit.SEEDS),
+        checks=len(audit.PARTS),
+        rows="\n".join(f"| `{one.id}` | {' | '.join(found.get(one.id, '––––'))} |" for one in exercises),
     )
 
 

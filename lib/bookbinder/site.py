@@ -19,13 +19,15 @@ import nbformat
 from nbformat import NotebookNode
 
 from bookbinder import pages
+from bookbinder.claims import without_claims
 from bookbinder.doctor import direct_requirements, installed_version
 from bookbinder.errors import CheckFailed, MissingError, relative
+from bookbinder.exercises.page import with_exercises
+from bookbinder.exercises.source import Exercise, read
 from bookbinder.files import copy_file, write_text
 from bookbinder.manifest import Book, Lesson
-from bookbinder.pairing import line_of, read_notebook
+from bookbinder.pairing import read_notebook
 
-_CLAIM = re.compile(r"[ \t]*<!--\s*=.*?-->")
 _FOLDED = {"hide-cell": "the solution", "hide-input": "the code", "hide-output": "the output"}
 _WARNING = re.compile(r"^(?P<path>[^\s:][^:]*):(?P<line>\d+)?:? *(?P<what>(?:WARNING|ERROR|CRITICAL).*)$")
 _CELL_LINES = 10_000  # MyST-NB counts lines in a notebook as 10 000 × the cell's number + the line in it
@@ -125,12 +127,15 @@ def _tree(book: Book) -> dict[str, str | Path]:
     tree |= {path.name.lower(): path for path in (book.root / "CONTRIBUTING.md", book.root / "CHANGELOG.md")}
     tree |= {f"downloads/{name}.txt": book.root / name for name in ("LICENSE", "LICENSE-TEXT")}
     notebooks = {lesson.id: read_notebook(lesson) for lesson in book.lessons}
+    exercises = [exercise for sheet in book.sheets for exercise in read(sheet, executed=True)]
+    downloads = [(sheet.chapter, sheet.for_readers) for sheet in book.sheets]
     for lesson in book.lessons:
-        tree[f"{lesson.id}.ipynb"] = _staged_lesson(book, lesson, notebooks)
-        for path in (lesson.notebook, lesson.text):
-            tree[f"downloads/{lesson.chapter}/{path.name}"] = path
-            tree[f"extra/downloads/{lesson.chapter}/{path.name}.js"] = pages.download_script(path)
-    tree |= pages.generated(book, notebooks)
+        tree[f"{lesson.id}.ipynb"] = _staged_lesson(book, lesson, notebooks, exercises)
+        downloads += [(lesson.chapter, path) for path in (lesson.notebook, lesson.text)]
+    for chapter, path in downloads:
+        tree[f"downloads/{chapter}/{path.name}"] = path
+        tree[f"extra/downloads/{chapter}/{path.name}.js"] = pages.download_script(path)
+    tree |= pages.generated(book, notebooks, exercises)
     tree = {name: content for name, content in tree.items() if isinstance(content, str) or content.is_file()}
     if "index.md" in tree:
         tree["index.md"] = pages.front_page(book, notebooks, _written(book, "index.md"))
@@ -143,18 +148,19 @@ def _written(book: Book, name: str) -> str:
     return (book.root / "site" / name).read_text(encoding="utf-8")
 
 
-def _staged_lesson(book: Book, lesson: Lesson, notebooks: dict[str, NotebookNode]) -> str:
-    """A lesson as Sphinx reads it: the facts under its heading, no names of claims, no front matter."""
+def _staged_lesson(book: Book, lesson: Lesson, notebooks: dict[str, NotebookNode], exercises: list[Exercise]) -> str:
+    """A lesson as Sphinx reads it: facts under its heading, exercises at its end, no names of claims."""
     notebook = nbformat.from_dict(notebooks[lesson.id])
+    heading, _, rest = notebook.cells[0].source.strip().partition("\n")
+    notebook.cells[0].source = f"{heading}\n\n{pages.lesson_strip(book, lesson, notebooks)}\n{rest}"
+    notebook.cells = with_exercises(lesson, notebook.cells, exercises)
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = _CLAIM.sub("", cell.source)
+            cell.source = without_claims(cell.source)
         for tag in cell.metadata.get("tags", []):
             if tag in _FOLDED:
                 prompts = {f"code_prompt_{verb.lower()}": f"{verb} {_FOLDED[tag]}" for verb in ("Show", "Hide")}
                 cell.metadata["mystnb"] = {**prompts, **cell.metadata.get("mystnb", {})}
-    heading, _, rest = notebook.cells[0].source.strip().partition("\n")
-    notebook.cells[0].source = f"{heading}\n\n{pages.lesson_strip(book, lesson, notebooks)}\n{rest}"
     notebook.metadata = {key: notebook.metadata[key] for key in ("kernelspec", "language_info")}
     return nbformat.writes(notebook, version=nbformat.NO_CONVERT) + "\n"
 
@@ -202,18 +208,26 @@ def _located(book: Book, source: Path, warning: str) -> str:
     name, line, what = match["path"], int(match["line"] or 0), match["what"]
     for lesson in book.lessons:
         if name == f"{lesson.id}.ipynb":
-            name, line = relative(lesson.text, book.root), _line_in_text(lesson, line)
+            name, line = _written_at(book, lesson, source / name, line)
     if (book.root / "site" / name).is_file():
         name = f"site/{name}"
     name = {path.name.lower(): path.name for path in book.root.glob("*.md")}.get(name, name)
     return f"{name}:{line}: {what}" if line else f"{name}: {what}"
 
 
-def _line_in_text(lesson: Lesson, line: int) -> int:
-    """The line of a lesson's text for a line as MyST-NB counts it; 0 when it has none."""
-    cells = read_notebook(lesson).cells
+def _written_at(book: Book, lesson: Lesson, staged: Path, line: int) -> tuple[str, int]:
+    """The file, and the line in it, where someone wrote what MyST-NB counts as a line of a staged lesson."""
+    cells = nbformat.read(staged, as_version=4).cells
     number, within = divmod(line, _CELL_LINES)
-    if not 1 <= number <= len(cells):
-        return 0
-    start = line_of(lesson, cells[number - 1].source)
-    return start + max(within - 1, 0) if start and number > 1 else start  # the first cell was staged with its facts
+    cell = cells[number - 1] if 1 <= number <= len(cells) else None
+    name = cell.metadata.get("exercise", "") if cell else ""
+    path = next((sheet.text for sheet in book.sheets if name and sheet.chapter == lesson.chapter), lesson.text)
+    text = without_claims(path.read_text(encoding="utf-8"))
+    start = max(text.find(f'"{name}"'), 0)
+    within = max(within - 1, 0)
+    if cell is None:
+        return relative(path, book.root), 0
+    for snippet, offset in ((cell.source, within), ("\n".join(cell.source.split("\n")[within : within + 1]), 0)):
+        if snippet and (found := text.find(snippet, start)) >= 0:
+            return relative(path, book.root), text.count("\n", 0, found) + 1 + offset
+    return relative(path, book.root), text.count("\n", 0, start) + 1

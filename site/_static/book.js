@@ -1,19 +1,53 @@
-// What CSS cannot do: open what is folded for the printer, let the keyboard reach what scrolls sideways, and download
+// What CSS cannot do: lay out what is folded for the printer, let the keyboard reach what scrolls sideways, and download
 // from a page that was opened as a file.
 (() => {
   const page = document.documentElement;
-  let closed = [];
-  let theme = "light";
+  let printing = null; // what has to be put back afterwards
+
+  // On paper the solutions of the exercises stand in an appendix, each under the title of its exercise.
+  const appendixOf = (solutions) => {
+    const appendix = document.createElement("section");
+    const heading = (level, text) => {
+      const line = document.createElement(level);
+      line.textContent = text;
+      appendix.append(line);
+    };
+    appendix.className = "appendix";
+    heading("h2", "Appendix: solutions");
+    let last = null;
+    solutions.forEach((solution) => {
+      const title = solution.closest("section")?.querySelector("h3");
+      if (title && title !== last) heading("h3", title.firstChild.textContent);
+      last = title;
+      appendix.append(solution);
+    });
+    return appendix;
+  };
 
   window.addEventListener("beforeprint", () => {
-    theme = page.dataset.theme;
-    page.dataset.theme = "light";
-    closed = [...document.querySelectorAll("article details:not([open])")];
+    if (printing) return;
+    const closed = [...document.querySelectorAll("article details:not([open])")];
+    const solutions = [...document.querySelectorAll("article details.solution")];
+    const places = solutions.map((solution) => {
+      const place = document.createComment("a solution");
+      solution.before(place);
+      return place;
+    });
+    printing = { theme: page.dataset.theme, closed, solutions, places, appendix: null };
+    if (solutions.length) {
+      printing.appendix = appendixOf(solutions);
+      document.querySelector("article").append(printing.appendix);
+    }
     closed.forEach((details) => { details.open = true; });
+    page.dataset.theme = "light";
   });
   window.addEventListener("afterprint", () => {
-    page.dataset.theme = theme;
-    closed.forEach((details) => { details.open = false; });
+    if (!printing) return;
+    page.dataset.theme = printing.theme;
+    printing.closed.forEach((details) => { details.open = false; });
+    printing.places.forEach((place, i) => place.replaceWith(printing.solutions[i]));
+    printing.appendix?.remove();
+    printing = null;
   });
 
   // Browsers show a linked file instead of saving it when the page is a file itself. A script they do load, so the text
@@ -26,7 +60,7 @@
     URL.revokeObjectURL(link.href);
   };
   document.addEventListener("click", (event) => {
-    const link = event.target.closest(".lesson-facts a.download");
+    const link = event.target.closest("article a.download");
     if (!link || location.protocol !== "file:") return;
     event.preventDefault();
     const [chapter] = location.pathname.split("/").slice(-2);
