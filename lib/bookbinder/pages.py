@@ -72,20 +72,22 @@ Write your answer into its cell and run it. The cell below has three calls:
 | `hint("{one}")` | `book exercise hint {one}` | show the next hint, and those before it |
 | `solution("{one}")` | `book exercise solution {one}` | show a solution, and why it works |
 
-In a terminal there are also `list`, `status` and `reset`: [Run it yourself](running.md) has them all.
+[Run it yourself](running.md) has the other commands, and says where your answers are kept.
 
 ## All exercises
 
-★☆☆ is a warm-up, ★★☆ takes some thought, ★★★ is a small project. The minutes are a rough guess.
+One star ({levels[0]}) is a warm-up, two ({levels[1]}) take some thought, three ({levels[2]}) are a small project. The
+minutes are a rough guess.
 
 {lists}
 ## Why you can trust the checks
 
-A check that accepts wrong answers teaches them, so each one is tried before it is printed here.
+A check that accepts a wrong answer teaches it. So every check is itself examined, and this is the result for the
+exercises that are answered in code:
 
 - *Solution*: ours passes what readers run and what a teacher grades with, on random inputs drawn with {seeds} seeds.
-- *Stub*: the empty function that you begin with passes none of the {checks} checks.
-- *Trivial answers*: functions that always return the same value, or hand back what they were given. None is accepted.
+- *Stub*: the empty function that you begin with passes neither of the two.
+- *Trivial answers*: functions that always return the same value, or hand back what they were given, pass neither.
 - *Mutants killed*: a mutant is a plausible wrong answer: a sign turned round, a case forgotten, off by one. The check
   that readers run rejects each of them, with every seed.
 
@@ -192,7 +194,9 @@ def exercises_page(book: Book, notebooks: Notebooks, exercises: list[Exercise]) 
                 "| exercise | stars | minutes | id |",
                 "| :-- | :-- | --: | :-- |",
             ]
-            lists += [f"| [{one.title}](#{one.id}) | {stars(one)} | {one.minutes} | `{one.id}` |" for one in own] + [""]
+            lists += [
+                f"| [{one.title}](#{one.id}) | {stars(len(one.stars))} | {one.minutes} | `{one.id}` |" for one in own
+            ] + [""]
     found = {row["id"]: audit.shown(audit.Row(**row)) for row in audit.load(book)["rows"]}
     words = sum(one.written for one in exercises)
     return _EXERCISES.format(
@@ -202,8 +206,12 @@ def exercises_page(book: Book, notebooks: Notebooks, exercises: list[Exercise]) 
         one=next((one for one in exercises if not one.written), exercises[0]).id,
         lists="\n".join(lists),
         seeds=len(audit.SEEDS),
-        checks=len(audit.PARTS),
-        rows="\n".join(f"| `{one.id}` | {' | '.join(found.get(one.id, '––––'))} |" for one in exercises),
+        levels=[stars(level) for level in (1, 2, 3)],
+        rows="\n".join(
+            f"| [{one.title}](#{one.id}) | {' | '.join(found.get(one.id, '––––'))} |"
+            for one in exercises
+            if not one.written
+        ),
     )
 
 

@@ -10,8 +10,10 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from bookbinder import pairing, report, site
+from bookbinder import pages, pairing, report, site
 from bookbinder.errors import CheckFailed, MissingError
+from bookbinder.exercises import audit
+from bookbinder.exercises.source import Exercise
 from bookbinder.manifest import Book, load_book
 
 REPOSITORY = Path(__file__).parents[2]
@@ -46,6 +48,60 @@ summary = "About more."
 packages = []
 lessons = ["01-third"]
 """
+
+EXERCISES = """---
+kernelspec:
+  display_name: Python 3
+  language: python
+  name: python3
+---
+
+# Exercises
+
++++ {"id": "TOPIC.in_words", "lesson": "LESSON", "minutes": 5, "role": "prompt", "stars": 2}
+
+## In your own words
+
+What is half of 0.50<!-- = half -->?
+
++++ {"role": "hint"}
+
+Half of it.
+
+See it twice.
+
++++ {"role": "model"}
+
+A quarter.
+
+```{code-cell} ipython3
+:role: show
+
+print(1 / 4)
+```
+
++++ {"role": "rubric"}
+
+* One point for a quarter.
+"""
+
+
+def with_exercises(book: Book, chapter: str, number: int) -> Book:
+    """The book with an exercise to one of its lessons, and a notebook for readers."""
+    lesson = book.lessons[number]
+    text = EXERCISES.replace("TOPIC", chapter[3:]).replace("LESSON", lesson.slug)
+    for path, content in {
+        book.root / "exercises" / f"{chapter}.md": text,
+        book.root / "notebooks" / chapter / "exercises.ipynb": '{"for": "readers"}',
+    }.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content)
+    lines = f"\n## Exercises\n\n1. In your own words (★★, 5 minutes): `{chapter[3:]}.in_words`\n"
+    lesson.text.write_text(lesson.text.read_text() + lines)
+    book = load_book(book.root)
+    for source in (book.lessons[number], *book.sheets):
+        pairing.sync(source)
+    return book
 
 
 @pytest.fixture
@@ -127,6 +183,60 @@ def test_what_a_run_cost_is_among_the_facts(staged):
     assert "| [1.2 Second](01-numbers/02-second.ipynb) | – | – | – | – | – |" in status
     assert "| python | 3.11.7 |" in status
     assert "8 s for most, 20 s where" in status
+
+
+def test_a_lesson_ends_with_its_exercises(staged):
+    book = with_exercises(staged, "01-numbers", 1)
+    cells = nbformat.reads(staged_text(book, "01-numbers/02-second.ipynb"), as_version=4).cells
+    sources = [cell.source for cell in cells]
+    assert "(numbers.in_words)=\n### Exercise 1: In your own words" in "\n".join(sources)
+    assert "What is half of 0.50?" in sources  # no claim
+    assert "print(1 / 4)" in sources
+    assert not any("1. In your own words" in source for source in sources)
+    assert "numbers.in_words" not in staged_text(book, "01-numbers/01-first.ipynb")
+
+
+def test_the_page_of_exercises(staged):
+    """It links each one and shows the result of the audit, for those that are answered in code."""
+    assert not (site.stage(staged) / "exercises.md").exists()
+    book = with_exercises(staged, "01-numbers", 1)
+    text = staged_text(book, "exercises.md")
+    assert "1 exercises, 1 of them answered in words" in text
+    stars = '<span class="stars" role="img" aria-label="two stars of three">★★☆</span>'
+    row = f"| [In your own words](#numbers.in_words) | {stars} | 5 | `numbers.in_words` |"
+    assert "### [1.2 Second](01-numbers/02-second.ipynb)\n\n| exercise | stars | minutes | id |" in text
+    assert row in text
+    assert "book exercise start 01-numbers\n" in text
+    assert "| [Exercises](exercises.md) | – |" in staged_text(book, "status.md")
+
+
+def test_the_result_of_the_audit_is_shown(staged):
+    exercise = Exercise(
+        with_exercises(staged, "01-numbers", 1).sheets[0],
+        "",
+        (
+            nbformat.v4.new_markdown_cell("## Write it", metadata={"id": "numbers.write_it", "stars": 1, "minutes": 5}),
+            nbformat.v4.new_code_cell("", metadata={"role": "answer"}),
+        ),
+    )
+    text = pages.exercises_page(staged, {}, [exercise])
+    assert "| [Write it](#numbers.write_it) | – | – | – | – |" in text
+    row = audit.Row("numbers.write_it", 1, False, solution=3, stub=0, trivial=0, mutants=5, killed=4)
+    audit.store(staged, [row])
+    text = pages.exercises_page(staged, {}, [exercise])
+    assert (
+        "| [Write it](#numbers.write_it) | passes 3 of 3 seeds | passes 0 of 2 checks | 0 accepted | 4 of 5 |\n" in text
+    )
+
+
+def test_readers_can_download_their_notebook_and_no_other(staged):
+    book = with_exercises(staged, "01-numbers", 1)
+    folder = site.stage(book)
+    assert (folder / "downloads/01-numbers/exercises.ipynb").read_text() == '{"for": "readers"}'
+    script = (folder / "extra/downloads/01-numbers/exercises.ipynb.js").read_text()
+    assert script == 'bookDownload("exercises.ipynb", "{\\"for\\": \\"readers\\"}");\n'
+    solved = book.sheets[0].notebook.read_bytes()
+    assert not [path for path in folder.rglob("*") if path.is_file() and path.read_bytes() == solved]
 
 
 def test_nothing_of_the_machinery_is_printed(staged, edit):
@@ -267,6 +377,27 @@ def test_build(staged, edit):
     assert modified(html) == built
     assert not (html.parent / "html.new").exists()
 
+    edit(lesson, "{eq}`eq-nowhere`", "{eq}`eq-third`")
+    edit(book.root / "site" / "index.md", "glossary\n", "glossary\nexercises\nrunning\n")
+    (book.root / "site" / "running.md").write_text("# Run it yourself\n")
+    book = with_exercises(book, "03-more", 2)
+    text = book.sheets[0].text
+    edit(text, "See it twice.", "See {eq}`eq-elsewhere` twice.")
+    pairing.sync(book.sheets[0])
+    line = text.read_text()[: text.read_text().index("eq-elsewhere")].count("\n") + 1
+    with pytest.raises(CheckFailed, match=r"eq-elsewhere") as failure:
+        site.build(book)
+    found = re.search(r"exercises/03-more\.md:(\d+): WARNING", str(failure.value))
+    assert found is not None, str(failure.value)
+    assert abs(int(found[1]) - line) <= 1  # MyST counts the lines of some roles from 0
+    edit(text, "{eq}`eq-elsewhere`", "it")
+    pairing.sync(book.sheets[0])
+    site.build(book)
+    assert 'href="03-more/01-third.html#more-in-words"' in (html / "exercises.html").read_text()
+    assert 'id="more-in-words"' in (html / "03-more" / "01-third.html").read_text()
+
+    text.unlink()
+    edit(book.root / "site" / "index.md", "glossary\nexercises\n", "glossary\n")
     edit(book.root / "book.toml", '["01-third"]', "[]")
     site.build(load_book(staged.root))
     assert not (html / "03-more" / "01-third.html").exists()

@@ -59,7 +59,7 @@ def _internal(contents: dict[Path, Content]) -> Iterator[tuple[Path, str]]:
 
 def test_all_pages_are_there(html, contents):
     names = {path.relative_to(html).as_posix() for path in contents}
-    assert {"index.html", "glossary.html", "bibliography.html", "status.html", "search.html"} <= names
+    assert {"index.html", "glossary.html", "bibliography.html", "exercises.html", "status.html", "search.html"} <= names
     assert "01-metrics/04-entropy-and-divergence.html" in names
     assert "reference/mazelm.metrics.information.html" in names
 

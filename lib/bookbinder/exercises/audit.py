@@ -3,7 +3,6 @@
 The result is kept in exercises/audit.json, from which the site makes its table.
 """
 
-import ast
 import json
 import keyword
 import re
@@ -15,21 +14,21 @@ from typing import Any
 
 import numpy as np
 
-from bookbinder.errors import Problem, relative
+from bookbinder.errors import CheckFailed, Problem, relative
 from bookbinder.exercises import expect
 from bookbinder.exercises.cells import Cell
 from bookbinder.exercises.checking import FUNCTIONS, Part, check_function, examine, judge
+from bookbinder.exercises.independence import self_references
 from bookbinder.exercises.sandbox import Sandbox
 from bookbinder.exercises.source import Exercise, read_all
 from bookbinder.files import write_text
-from bookbinder.imports import imported_names, library_files
+from bookbinder.imports import library_files, notebook_imports
 from bookbinder.manifest import Book
 from bookbinder.pairing import digest, read_text
 
 SEEDS = (0, 1, 2)
 PARTS: tuple[Part, ...] = ("check", "hidden")
-CONSTANTS = (None, 0, 1, 0.5, -1.0, True, False, "", [], {}, np.zeros(2), np.ones((2, 2)))
-_ASSERTERS = ("expect", "expect_error", "require")
+CONSTANTS: tuple[object, ...] = (None, 0, 1, 0.5, -1.0, True, False, "", [], {}, np.zeros(2), np.ones((2, 2)))
 
 
 @dataclass
@@ -81,7 +80,11 @@ def audit_one(exercise: Exercise) -> tuple[Row, list[Problem]]:
     def problem(what: str, attempt: str) -> None:
         problems.append(_problem(exercise, what, attempt))
 
-    functions = {part: check_function(exercise, part) for part in PARTS}
+    try:
+        functions = {part: check_function(exercise, part) for part in PARTS}
+    except CheckFailed as error:
+        problem(str(error).removeprefix(f"{exercise.id}: "), "run the cells of the exercise in JupyterLab")
+        return row, problems
     for part in PARTS:
         code = "\n\n".join([*exercise.texts("check"), *(exercise.texts("hidden") if part == "hidden" else [])])
         problems += [_problem(exercise, f"{FUNCTIONS[part]}: {what}", "see the rules for checks in CONTRIBUTING.md")
@@ -107,6 +110,8 @@ def audit_one(exercise: Exercise) -> tuple[Row, list[Problem]]:
             problem(f"the check accepts the mutant {wrong!r}", "add a case that tells it from the solution")
         elif any(verdict.result == "missing" for verdict in verdicts):
             problem(f"the mutant {wrong!r} does not define {exercise.name}", "give it the name of the answer")
+        elif not all(verdict.calls for verdict in verdicts):
+            problem(f"the mutant {wrong!r} fails before it is called: {verdicts[0]}", "mend its code")
     return row, problems
 
 
@@ -147,127 +152,10 @@ def passes(function: Callable, answer: Callable) -> bool:
     return True
 
 
-def self_references(code: str, function: str, name: str) -> list[str]:
-    """Where a check derives what it expects from the answer, read from the syntax tree.
-
-    The answer's parameter is tainted, and so is everything that is computed from something tainted. A tainted value may
-    be the first argument of `expect` and stand on one side of a comparison in `require`, and nowhere else. Helpers that
-    are called with something tainted are read in the same way.
-
-    Args:
-        code: The cells with the check and its helpers.
-        function: The name of the check.
-        name: What the reader's function is called, which the code may not mention.
-    """
-    tree = ast.parse(code)
-    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    found = [
-        f"names {name}, which is the reader's"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Name) and node.id == name
-    ]
-    found += ["uses a bare assert" for node in ast.walk(tree) if isinstance(node, ast.Assert)]
-    if function not in functions or len(functions[function].args.args) != 2:
-        return [*found, f"there is no {function}(answer, rng)"]
-    waiting = [(function, frozenset({functions[function].args.args[0].arg}))]
-    done: set[tuple[str, frozenset[str]]] = set()
-    asserted = 0
-    while waiting:
-        case = waiting.pop()
-        if case not in done:
-            done.add(case)
-            problems, calls, asserts = _read_check(functions[case[0]], case[1], functions)
-            found, asserted = found + problems, asserted + asserts
-            waiting += calls
-    return found if asserted else [*found, "expects nothing"]
-
-
-def _read_check(
-    check: ast.FunctionDef, parameters: frozenset[str], functions: dict[str, ast.FunctionDef]
-) -> tuple[list[str], list[tuple[str, frozenset[str]]], int]:
-    """What is wrong with one function whose given parameters are tainted, which helpers it taints, and how often it asserts."""
-    tainted = _tainted_names(check, parameters)
-    found, calls, asserts = [], list[tuple[str, frozenset[str]]](), 0
-    for node in ast.walk(check):
-        if isinstance(node, ast.Compare) and sum(map(tainted.reach, [node.left, *node.comparators])) > 1:
-            found.append(f"compares two results of the answer in line {node.lineno}")
-        if not isinstance(node, ast.Call):
-            continue
-        called = node.func.id if isinstance(node.func, ast.Name) else ""
-        given = {word.arg: word.value for word in node.keywords}
-        asserts += called in _ASSERTERS
-        if called == "expect":
-            if len(node.args) != 1 or not tainted.reach(node.args[0]):
-                found.append(f"expect in line {node.lineno} does not look at what the answer returned")
-            if any(tainted.reach(value) for value in given.values()):
-                found.append(f"expect in line {node.lineno} expects what comes from the answer")
-        elif called == "expect_error":
-            if any(map(tainted.reach, [*node.args[2:], *given.values()])):
-                found.append(f"expect_error in line {node.lineno} passes on what comes from the answer")
-        elif called in functions:
-            names = [argument.arg for argument in functions[called].args.args]
-            passed = {**dict(zip(names, node.args, strict=False)), **given}
-            if touched := frozenset(str(key) for key, value in passed.items() if tainted.reach(value)):
-                calls.append((called, touched))
-        elif called != "require" and sum(map(tainted.reach, [*node.args, *given.values()])) > 1:
-            found.append(f"a call in line {node.lineno} combines two results of the answer")
-    return found, calls, asserts
-
-
-class _Taint:
-    """The tainted names of a function."""
-
-    def __init__(self, names: frozenset[str]):
-        self.names = set(names)
-
-    def reach(self, node: ast.AST) -> bool:
-        """Whether anything tainted goes into an expression."""
-        return any(isinstance(part, ast.Name) and part.id in self.names for part in ast.walk(node))
-
-    def spread(self, target: ast.AST) -> None:
-        """Everything that is assigned here is tainted: names, and what holds an item or an attribute."""
-        if isinstance(target, ast.Subscript | ast.Attribute | ast.Starred):
-            self.spread(target.value)
-        elif isinstance(target, ast.Name):
-            self.names.add(target.id)
-        else:
-            for part in ast.iter_child_nodes(target):
-                self.spread(part)
-
-
-def _tainted_names(check: ast.FunctionDef, parameters: frozenset[str]) -> _Taint:
-    taint, before = _Taint(parameters), 0
-    while len(taint.names) != before:
-        before = len(taint.names)
-        for node in ast.walk(check):
-            match node:
-                case ast.Assign(targets=targets, value=value) if taint.reach(value):
-                    for target in targets:
-                        taint.spread(target)
-                case ast.AugAssign(target=target, value=value) | ast.NamedExpr(target=target, value=value):
-                    if taint.reach(value):
-                        taint.spread(target)
-                case ast.AnnAssign(target=target, value=ast.AST() as value) if taint.reach(value):
-                    taint.spread(target)
-                case ast.For(target=target, iter=source) | ast.comprehension(target=target, iter=source):
-                    if taint.reach(source):
-                        taint.spread(target)
-                case ast.withitem(context_expr=source, optional_vars=ast.AST() as target) if taint.reach(source):
-                    taint.spread(target)
-                case ast.Call(func=ast.Attribute(value=holder), args=args) if any(map(taint.reach, args)):
-                    if isinstance(holder, ast.Name) and holder.id not in ("np", "math"):
-                        taint.spread(holder)  # results.append(answer(x))
-                case ast.FunctionDef(name=name) if node is not check and taint.reach(node):
-                    taint.names.add(name)
-    return taint
-
-
 def hints_that_tell(exercise: Exercise) -> Iterator[Problem]:
     """A hint that holds a line of the solution, or the whole model answer, is no hint."""
     lines = telling_lines(exercise.solution_lines)
     for number, hint in enumerate(exercise.texts("hint"), start=1):
-        if not hint.strip():
-            yield _problem(exercise, f"hint {number} is empty", "say something, or take it out")
         said = {_squeezed(line) for line in hint.splitlines()} | {
             _squeezed(code) for code in re.findall(r"`([^`]+)`", hint)
         }
@@ -296,13 +184,18 @@ def listed(exercise: Exercise) -> str:
 
 
 def leaks(exercise: Exercise) -> Iterator[Problem]:
-    """A line of a solution, a hidden check or a mutant in the notebook that a reader is given."""
+    """A line of a solution, a hidden check, a mutant or a model answer in the notebook that a reader is given."""
     path = exercise.sheet.for_readers
     where, attempt = relative(path, exercise.sheet.root), f"book sync {exercise.sheet.id}"
     if not path.is_file():
         yield Problem(where, 0, "the readers' notebook does not exist", attempt)
         return
-    for line in sorted(leaked(exercise, "\n".join(_strings(json.loads(path.read_text(encoding="utf-8")))))):
+    try:
+        shown = "\n".join(_strings(json.loads(path.read_text(encoding="utf-8"))))
+    except ValueError as error:
+        yield Problem(where, 0, f"the readers' notebook is damaged: {error}", f"delete it, then {attempt}")
+        return
+    for line in sorted(leaked(exercise, shown)):
         yield Problem(where, 0, f"{exercise.id}: it holds {line!r}, which a reader should not see", attempt)
 
 
@@ -313,7 +206,8 @@ def leaked(exercise: Exercise, text: str, *, solution: bool = True) -> set[str]:
         for code in [*exercise.texts("hidden"), *(code for _, code in exercise.mutants)]
         for line in code.splitlines()
     ]
-    secret += exercise.solution_lines if solution else []
+    told = "\n".join(cell.source for cell in exercise.of("explain", "model", "rubric"))
+    secret += [*exercise.solution_lines, *told.splitlines()] if solution else []
     public = [*exercise.given, *exercise.texts("check"), exercise.stub, *exercise.texts("prompt")]
     public += [] if solution else [exercise.solution, *exercise.texts("show")]
     shown = {_squeezed(line) for line in "\n".join(public).splitlines()}
@@ -357,8 +251,10 @@ def path_of(book: Book) -> Path:
 
 def load(book: Book) -> dict[str, Any]:
     """The result of the last audit: its rows by id, and the digest of what was audited."""
-    path = path_of(book)
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {"digest": "", "rows": []}
+    try:
+        return json.loads(path_of(book).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # none yet, or damaged: `book check` asks for another one
+        return {"digest": "", "rows": []}
 
 
 def store(book: Book, rows: list[Row]) -> None:
@@ -371,10 +267,10 @@ def state(book: Book) -> str:
     """Digest of what an audit depends on: the sources of the exercises, and the library that they import."""
     parts = []
     for sheet in book.sheets:
-        codes = [cell.source for cell in read_text(sheet).cells if cell.cell_type == "code"]
-        names = {name for code in codes for name in imported_names(code)}
-        files = [path for path in library_files(names, book.root) if "bookbinder" not in path.parts]
-        parts += [sheet.text.read_text(encoding="utf-8"), *(path.read_text(encoding="utf-8") for path in files)]
+        names = notebook_imports(read_text(sheet))
+        machinery = book.root / "lib" / "bookbinder"
+        files = [path for path in library_files(names, book.root) if not path.is_relative_to(machinery)]
+        parts += [path.read_text(encoding="utf-8") for path in (sheet.text, *files)]
     return digest(parts)
 
 

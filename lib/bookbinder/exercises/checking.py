@@ -2,6 +2,7 @@
 
 import itertools
 import linecache
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from types import ModuleType
@@ -32,9 +33,8 @@ class Verdict:
 
     def __str__(self) -> str:
         """The report."""
-        heading = {"right": f"right, in {self.calls} calls", "wrong": "not yet", "missing": "no answer yet"}[
-            self.result
-        ]
+        calls = "1 call" if self.calls == 1 else f"{self.calls} calls"
+        heading = {"right": f"right, in {calls}", "wrong": "not yet", "missing": "no answer yet"}[self.result]
         return "\n".join([f"{self.id}: {heading}", *(f"  {line}".replace("\n", "\n  ") for line in self.lines)])
 
     def as_json(self) -> dict[str, Any]:
@@ -67,28 +67,40 @@ def judge(
         attempt = "Try: define it in a cell, and run that cell"
         return Verdict(exercise.id, "missing", [f"nothing is called {exercise.name}. {attempt}"])
     function = check_function(exercise, part)
-    with_answer = expect.TRACE
+    _forget_calls()
     printed = ""
     try:
         with Sandbox(exercise.given, limits) as sandbox:
             try:
                 answer = sandbox.load([(cell.title, cell.code) for cell in chosen], exercise.name)
+                if not callable(answer):
+                    raise expect.ExpectationError(raised=f"{exercise.name} is {expect.show(answer)}, and no function")
                 calls = sum(examine(function, answer, seed) for seed in seeds)
             finally:
                 printed = sandbox.printed
-    except expect.ExpectationError as error:
-        lines = error.lines()
-    except expect.AnswerError as error:
-        if "NotImplementedError" in error.kinds:
-            return Verdict(
-                exercise.id, "missing", [f"{exercise.name} raises NotImplementedError: it is still to be written"]
-            )
-        lines = expect.ExpectationError(raised=error.described()).lines()
+    except (expect.ExpectationError, expect.AnswerError) as error:
+        if _is_unwritten(error):
+            what = f"{exercise.name} raises NotImplementedError: it is still to be written"
+            return Verdict(exercise.id, "missing", [what])
+        shown = (
+            error if isinstance(error, expect.ExpectationError) else expect.ExpectationError(raised=error.described())
+        )
+        lines = shown.lines()
     else:
         return Verdict(exercise.id, "right", calls=calls)
     if printed:
         lines.append(f"printed   {printed.rstrip()}".replace("\n", "\n" + 10 * " "))
-    return Verdict(exercise.id, "wrong", lines, with_answer.calls)
+    return Verdict(exercise.id, "wrong", lines, expect.TRACE.calls)
+
+
+def _is_unwritten(error: expect.ExpectationError | expect.AnswerError) -> bool:
+    """Whether the stub is at work: also where the check had waited for another error."""
+    said = error.raised if isinstance(error, expect.ExpectationError) else error.kinds[0]
+    return re.match(r"NotImplementedError\b", said) is not None
+
+
+def _forget_calls() -> None:
+    expect.TRACE.calls, expect.TRACE.called = 0, ""
 
 
 def examine(function: Callable, answer: object, seed: int) -> int:
@@ -98,8 +110,7 @@ def examine(function: Callable, answer: object, seed: int) -> int:
         ExpectationError: The answer is not right.
         AnswerError: It raised an error where it should not.
     """
-    trace = expect.TRACE
-    trace.calls, trace.called = 0, ""
+    _forget_calls()
     try:
         function(answer, np.random.default_rng(seed))
     except (expect.ExpectationError, expect.AnswerError):
@@ -107,7 +118,7 @@ def examine(function: Callable, answer: object, seed: int) -> int:
     except Exception as error:  # the check stumbled over what came back: a list where it looked for a key, say
         reason = f"something else: the check could not use it ({type(error).__name__}: {error})"
         raise expect.ExpectationError(expected=reason, look="what kind of value the exercise asks for") from error
-    return trace.calls
+    return expect.TRACE.calls
 
 
 def check_function(exercise: Exercise, part: Part) -> Callable:

@@ -50,7 +50,7 @@ def with_exercises(lesson: Lesson, cells: list[NotebookNode], exercises: list[Ex
 
 def cells_of(exercise: Exercise, number: int) -> list[NotebookNode]:
     """One exercise as cells; each names the exercise in its metadata."""
-    facts = f"{stars(exercise)} · {exercise.minutes} minutes · `{exercise.id}`"
+    facts = f"{stars(len(exercise.stars))} · {exercise.minutes} minutes · `{exercise.id}`"
     heading = f"({exercise.id})=\n### Exercise {number}: {exercise.title}\n\n{{.exercise-facts}}\n{facts}"
     cells = [_text(heading), _text(exercise.prompt), *(_code(cell.source) for cell in exercise.of("given"))]
     if not exercise.written:
@@ -69,10 +69,9 @@ def cells_of(exercise: Exercise, number: int) -> list[NotebookNode]:
     return cells
 
 
-def stars(exercise: Exercise) -> str:
-    """How hard an exercise is, in stars for the eye and in words for the ear."""
-    level = len(exercise.stars)
-    return f'<span role="img" aria-label="{_LEVELS[level]}">{"★" * level}{"☆" * (3 - level)}</span>'
+def stars(level: int) -> str:
+    """How hard an exercise is, from 1 to 3: in stars for the eye and in words for the ear."""
+    return f'<span class="stars" role="img" aria-label="{_LEVELS[level]}">{"★" * level}{"☆" * (3 - level)}</span>'
 
 
 def _folded(summary: str, kind: str, cells: list[NotebookNode]) -> list[NotebookNode]:

@@ -1,4 +1,4 @@
-"""What a reader works with: the notebook of a chapter's exercises, and a folder of their own for answers and progress."""
+"""What a reader works with: the notebook of a chapter's exercises, and a folder for answers and progress."""
 
 import json
 import os
@@ -29,13 +29,19 @@ class Progress:
     hints: int = 0  # how many of them have been read
     solution: bool = False  # whether it has been read
 
+    def __post_init__(self):
+        for field, value in vars(self).items():
+            if type(value) is not type(getattr(Progress, field)):
+                raise ValueError(f"{field} cannot be {value!r}")
+
 
 class Work:
     """A reader's own folder: a copy of each chapter's notebook, and progress.json."""
 
     def __init__(self, book: Book):
         self.book = book
-        self.folder = Path(os.environ.get(VARIABLE) or book.root / FOLDER).resolve()
+        named = Path(os.environ.get(VARIABLE) or FOLDER).expanduser()
+        self.folder = (book.root / named).resolve()  # the same one, whatever folder the command is called in
 
     def notebook(self, sheet: Sheet) -> Path:
         """The reader's copy of a chapter's notebook."""
@@ -48,18 +54,23 @@ class Work:
             return False
         return write_text(path, dumped(notebook_of(sheet)))
 
-    def reset(self, exercises: list[Exercise]) -> Path | None:
-        """Put the stubs of these exercises back; their answers so far are kept in a copy, whose path is returned."""
-        backup = None
-        for sheet in {exercise.sheet for exercise in exercises}:
+    def reset(self, exercises: list[Exercise]) -> list[Path]:
+        """Put the stubs of these exercises back, and return the copies in which the answers so far are kept.
+
+        Raises:
+            CheckFailed: A notebook of the reader, or progress.json, was damaged.
+        """
+        found, backups = self.progress(), list[Path]()
+        for sheet in dict.fromkeys(exercise.sheet for exercise in exercises):
             path = self.notebook(sheet)
             if path.is_file():
-                backup = _free_name(path)
-                write_text(backup, path.read_text(encoding="utf-8"))
-                write_text(path, dumped(_reset(nbformat.read(path, as_version=4), sheet, exercises)))
-        found = self.progress()
-        self._store({name: progress for name, progress in found.items() if name not in {e.id for e in exercises}})
-        return backup
+                fresh = _reset(_opened(path), [exercise for exercise in exercises if exercise.sheet == sheet])
+                backups.append(_free_name(path))
+                write_text(backups[-1], path.read_text(encoding="utf-8"))
+                write_text(path, dumped(fresh))
+        names = {exercise.id for exercise in exercises}
+        self._store({name: progress for name, progress in found.items() if name not in names})
+        return backups
 
     def progress(self) -> dict[str, Progress]:
         """What is known of each exercise, by id.
@@ -71,7 +82,8 @@ class Work:
         if not path.is_file():
             return {}
         try:
-            return {name: Progress(**entry) for name, entry in json.loads(path.read_text(encoding="utf-8")).items()}
+            entries = json.loads(path.read_text(encoding="utf-8"))
+            return {name: Progress(**entry) for name, entry in entries.items()}
         except (ValueError, TypeError, AttributeError) as error:
             raise CheckFailed(
                 f"{path} cannot be read: {error}. Try: move it away; only the progress is in it"
@@ -97,13 +109,11 @@ class Work:
 
 def notebook_of(sheet: Sheet) -> NotebookNode:
     """The notebook for readers: prompts, what is given, stubs and cells that check; no solution and no check's code."""
-    cells = [cell for cell in read_text(sheet).cells if cell.cell_type == "markdown"][:1]
+    introduction = [cell for cell in read_text(sheet).cells if cell.cell_type == "markdown"][0]
     exercises = read(sheet)
-    made = [_cell("markdown", cells[0].source), _cell("code", f"{exercises[0].setup}\n\n{_HELPERS}")]
+    made = [_cell("markdown", introduction.source), _cell("code", f"{exercises[0].setup}\n\n{_HELPERS}".lstrip())]
     for exercise in exercises:
         made += cells_of(exercise)
-    for cell in made:
-        cell["id"] = digest([cell.cell_type, cell.source, cell.metadata.get("exercise", {}).get("id", "")])[:12]
     metadata = {"kernelspec": dict(KERNEL), "language_info": dict(LANGUAGE)}
     return nbformat.v4.new_notebook(cells=made, metadata=metadata, nbformat_minor=5)
 
@@ -147,20 +157,37 @@ def require_started(path: Path, book: Book) -> Path:
 
 
 def _cell(kind: str, source: str, exercise: Exercise | None = None, role: str = "") -> NotebookNode:
+    """A cell whose id follows from what it says, so that a notebook made anew is the same bytes."""
     make = {"code": nbformat.v4.new_code_cell, "markdown": nbformat.v4.new_markdown_cell}[kind]
-    return make(source, metadata={"exercise": {"id": exercise.id, "role": role}} if exercise else {})
+    metadata = {"exercise": {"id": exercise.id, "role": role}} if exercise else {}
+    return make(source, metadata=metadata, id=digest([kind, source, exercise.id if exercise else ""])[:12])
 
 
-def _reset(notebook: NotebookNode, sheet: Sheet, exercises: list[Exercise]) -> NotebookNode:
+def _opened(path: Path) -> NotebookNode:
+    """A reader's notebook, in the present format."""
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        return nbformat.v4.upgrade(nbformat.from_dict(notebook), 4, notebook["nbformat_minor"])
+    except Exception as error:  # nbformat raises whatever a damaged file provokes
+        attempt = "move it away, then book exercise start"
+        raise CheckFailed(f"{path} cannot be read as a notebook: {error!r}. Try: {attempt}") from error
+
+
+def _reset(notebook: NotebookNode, exercises: list[Exercise]) -> NotebookNode:
     """The reader's notebook with the original cells of some exercises, also where they had been deleted."""
     for exercise in exercises:
-        if exercise.sheet != sheet:
-            continue
-        own = [cell for cell in notebook.cells if cell.metadata.get("exercise", {}).get("id") == exercise.id]
-        at = notebook.cells.index(own[0]) if own else len(notebook.cells)
-        others = [cell for cell in notebook.cells if cell not in own]
-        notebook.cells = [*others[:at], *cells_of(exercise), *others[at:]]
+        places = [i for i, cell in enumerate(notebook.cells) if _belongs(cell, exercise)]
+        at = places[0] if places else len(notebook.cells)
+        kept = [
+            [cell for cell in part if not _belongs(cell, exercise)]
+            for part in (notebook.cells[:at], notebook.cells[at:])
+        ]
+        notebook.cells = [*kept[0], *cells_of(exercise), *kept[1]]
     return notebook
+
+
+def _belongs(cell: NotebookNode, exercise: Exercise) -> bool:
+    return cell.metadata.get("exercise", {}).get("id") == exercise.id
 
 
 def _free_name(path: Path) -> Path:

@@ -1,11 +1,13 @@
 """The source of a chapter's exercises, read into exercises: what each asks, gives, accepts and refuses.
 
 `exercises/NN-slug.md` is a MyST notebook. Its first cells introduce the chapter's exercises and, with the role `setup`,
-import what all of them use. A cell with the role `prompt` begins an exercise and carries its id, lesson, stars and minutes;
-the cells that follow have the roles listed in ROLES.
+import what all of them use. A cell with the role `prompt` begins an exercise and carries its id, lesson, stars and
+minutes; the cells that follow have the roles listed in ROLES.
 """
 
+import difflib
 import re
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,9 +31,15 @@ ROLES = {
     "model": "markdown",  # a written exercise: a good answer
     "rubric": "markdown",  # and what earns a point
 }
+IN_CODE = {"check": (1, 3), "hidden": (1, 3), "hint": (1, 3), "explain": (1, 1), "answer": (1, 1), "mutant": (2, 9)}
+NOT_IN_CODE = ("model", "rubric")
+IN_WORDS = {"model": (1, 1), "rubric": (1, 1)}  # how many cells of a role an exercise takes, at least and at most
+NOT_IN_WORDS = ("check", "hidden", "mutant", "explain")
 STUB = "raise NotImplementedError"
 _SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[ \t]*$", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
+_MARK = re.compile(r'^\+\+\+ \{.*"role": "(\w+)"', re.MULTILINE)
+_LESSON = re.compile(r"\d\d-[a-z0-9-]+")
 _ID = re.compile(r"[a-z][a-z0-9-]*\.[a-z][a-z0-9_]*")
 
 
@@ -61,12 +69,12 @@ class Exercise:
     @property
     def stars(self) -> str:
         """How hard it is: one to three stars."""
-        return "★" * int(self.cells[0].metadata.get("stars", 0))
+        return "★" * _whole(self.cells[0].metadata.get("stars"))
 
     @property
     def minutes(self) -> int:
         """How long it takes, about."""
-        return int(self.cells[0].metadata.get("minutes", 0))
+        return _whole(self.cells[0].metadata.get("minutes"))
 
     @property
     def title(self) -> str:
@@ -135,7 +143,7 @@ def read(sheet: Sheet, *, executed: bool = False) -> list[Exercise]:
     setup, groups = _grouped(cells)
     exercises = [Exercise(sheet, "\n".join(setup), tuple(group)) for group in groups]
     problems = [problem for exercise in exercises for problem in _problems(exercise)]
-    problems += [f"a cell before the first exercise has the role {role!r}" for role in _strays(cells)]
+    problems += _problems_before(cells) + _empty_texts(sheet, cells)
     ids = [exercise.id for exercise in exercises]
     problems += [
         f"the id {name!r} is used {ids.count(name)} times" for name in dict.fromkeys(ids) if ids.count(name) > 1
@@ -162,7 +170,10 @@ def find(book: Book, name: str) -> Exercise:
     known = [exercise for sheet in sheets or book.sheets for exercise in read(sheet)]
     found = [exercise for exercise in known if exercise.id == name]
     if not found:
-        raise UsageError(f"no exercise is called {name!r}. Known: {', '.join(exercise.id for exercise in known)}")
+        names = {exercise.name: exercise.id for exercise in known}
+        close = difflib.get_close_matches(name.rpartition(".")[2], names, n=2, cutoff=0.5)
+        attempt = " or ".join([*(names[key] for key in close), "book exercise list"])
+        raise UsageError(f"no exercise is called {name!r}. Try: {attempt}")
     return found[0]
 
 
@@ -179,10 +190,25 @@ def _grouped(cells: Iterable[NotebookNode]) -> tuple[list[str], list[list[Notebo
     return setup, groups
 
 
-def _strays(cells: Iterable[NotebookNode]) -> list[str]:
-    roles = [cell.metadata.get("role") for cell in cells]
-    before = roles[: roles.index("prompt")] if "prompt" in roles else roles
-    return [role for role in before if role not in (None, "setup")]
+def _problems_before(cells: list[NotebookNode]) -> list[str]:
+    """What is wrong with the cells before the first exercise."""
+    forms = [(cell.cell_type, cell.metadata.get("role")) for cell in cells]
+    if ("markdown", "prompt") not in forms:
+        return ["there is no exercise in it: no text has the role 'prompt'"]
+    before = forms[: forms.index(("markdown", "prompt"))]
+    found = [
+        f"a {kind} cell before the first exercise has the role {role!r}; there, code has the role 'setup' and text none"
+        for kind, role in before
+        if (kind, role) not in (("code", "setup"), ("markdown", None))
+    ]
+    return found if ("markdown", None) in before else [*found, "no text introduces the exercises"]
+
+
+def _empty_texts(sheet: Sheet, cells: list[NotebookNode]) -> list[str]:
+    """Texts with a role and nothing in them: where the cells are read from the text, such a cell is not among them."""
+    announced = Counter(_MARK.findall(sheet.text.read_text(encoding="utf-8")))
+    there = Counter(str(cell.metadata.get("role")) for cell in cells if cell.cell_type == "markdown" and cell.source)
+    return [f"a text with the role {role!r} is empty" for role in announced if announced[role] > there[role]]
 
 
 def _problems(exercise: Exercise) -> list[str]:
@@ -190,40 +216,44 @@ def _problems(exercise: Exercise) -> list[str]:
     found = []
     for cell in exercise.cells:
         role = cell.metadata.get("role")
-        if ROLES.get(role) != cell.cell_type:
+        if ROLES.get(str(role)) != cell.cell_type:
             found.append(
                 f"the role {role!r} of a {cell.cell_type} cell is none of {', '.join(ROLES)}, or not for such a cell"
             )
     count = {role: len([text for text in exercise.texts(role) if text.strip()]) for role in ROLES}
     if not _ID.fullmatch(exercise.id) or exercise.id.partition(".")[0] != exercise.sheet.chapter[3:]:
         found.append(f"the id is not of the form {exercise.sheet.chapter[3:]}.some_name")
+    if not _LESSON.fullmatch(exercise.lesson):
+        found.append(f"the lesson {exercise.lesson!r} is not of the form 01-some-words")
     if not exercise.title:
         found.append("the prompt has no heading (## …)")
     if len(exercise.stars) not in (1, 2, 3) or not 1 <= exercise.minutes <= 120:
         found.append("stars must be 1 to 3 and minutes 1 to 120")
-    if exercise.written:
-        wanted = {"model": (1, 1), "rubric": (1, 1)}
-        refused = ("check", "hidden", "mutant", "explain")
-    else:
-        wanted = {
-            "check": (1, 3),
-            "hidden": (1, 3),
-            "hint": (1, 3),
-            "explain": (1, 1),
-            "answer": (1, 1),
-            "mutant": (2, 9),
-        }
-        refused = ("model", "rubric")
-        marks = sum(len(_SOLUTION.findall(code)) for code in exercise.texts("answer"))
-        if marks != 1:
-            found.append(
-                f"the answer has {marks} solutions between ### BEGIN SOLUTION and ### END SOLUTION; give it one"
-            )
-        if any(not wrong for wrong, _ in exercise.mutants):
-            found.append("a mutant does not say what is wrong with it (`wrong`)")
+    if not exercise.written:
+        found += _problems_of_answer(exercise)
+    wanted, refused = (IN_WORDS, NOT_IN_WORDS) if exercise.written else (IN_CODE, NOT_IN_CODE)
     for role, (least, most) in wanted.items():
         if not least <= count[role] <= most:
             amount = str(least) if least == most else f"{least} to {most}"
             found.append(f"{count[role]} cells with the role {role!r}; it takes {amount}")
     found += [f"a cell with the role {role!r} has no place in it" for role in refused if count[role]]
     return [f"{exercise.id or exercise.title or '?'}: {problem}" for problem in found]
+
+
+def _problems_of_answer(exercise: Exercise) -> list[str]:
+    """What is wrong with the marks around the solution, and with the names of the mutants."""
+    found = []
+    indents = [indent for code in exercise.texts("answer") for indent, _ in _SOLUTION.findall(code)]
+    if len(indents) != 1:
+        what = f"the answer has {len(indents)} solutions between ### BEGIN SOLUTION and ### END SOLUTION"
+        found.append(f"{what}; give it one")
+    if "" in indents:
+        found.append("the solution stands outside a function, where the stub would stop the readers' notebook")
+    if any(not wrong for wrong, _ in exercise.mutants):
+        found.append("a mutant does not say what is wrong with it (`wrong`)")
+    return found
+
+
+def _whole(value: object) -> int:
+    """A whole number, or 0 for anything else."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0

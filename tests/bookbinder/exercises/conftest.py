@@ -64,6 +64,7 @@ def check(answer, rng):
 def hidden_check(answer, rng):
     many = rng.integers(-1000, 1000, 20).tolist()
     expect(answer(many), equals=[number + number for number in many], look="negative numbers as well")
+    expect(answer([0]), equals=[0], look="zero is its own double")
 ```
 
 +++ {"role": "hint"}
@@ -141,6 +142,7 @@ def check(answer, rng):
 
 def hidden_check(answer, rng):
     expect(answer(np.array([2.0, -7.0, 3.0])), equals=np.array([2.0, 2.0, 3.0]), look="on the floor is not below it")
+    expect(answer(np.array([-1.0])), equals=np.array([2.0]), look="one number is enough")
 ```
 
 +++ {"role": "hint"}
