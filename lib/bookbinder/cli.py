@@ -36,6 +36,8 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="LESSON|CHAPTER", hel
 
 def main() -> None:
     """Run the command and turn what it raises into a message and an exit code."""
+    modules: dict = sys.modules  # nbformat imports jsonschema, and that, where it can, a parser of web addresses that
+    modules.setdefault("rfc3987_syntax", None)  # is slower to make than all the rest; it does as well without
     try:
         app()
     except SystemExit as stop:

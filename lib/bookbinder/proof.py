@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.table import Table
 
 _NBVAL = "--nbval-sanitize-with tests/nbval_sanitize.cfg --nbval-cell-timeout 120 -n 2 --dist loadscope"
-_FOR_READERS = "--ignore-glob notebooks/*/exercises.ipynb"  # they wait for answers; tests/bookbinder/exercises runs them
+_FOR_READERS = (
+    "--ignore-glob notebooks/*/exercises.ipynb"  # they wait for answers; tests/bookbinder/exercises runs them
+)
 STEPS = {
     "lint": "ruff check",
     "format": "ruff format --check",

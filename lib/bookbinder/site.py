@@ -28,7 +28,7 @@ from bookbinder.files import copy_file, write_text
 from bookbinder.manifest import Book, Lesson
 from bookbinder.pairing import read_notebook
 
-_FOLDED = {"hide-cell": "the solution", "hide-input": "the code", "hide-output": "the output"}
+_FOLDED = {"hide-cell": "the code and its output", "hide-input": "the code", "hide-output": "the output"}
 _WARNING = re.compile(r"^(?P<path>[^\s:][^:]*):(?P<line>\d+)?:? *(?P<what>(?:WARNING|ERROR|CRITICAL).*)$")
 _CELL_LINES = 10_000  # MyST-NB counts lines in a notebook as 10 000 × the cell's number + the line in it
 

@@ -246,7 +246,7 @@ def test_nothing_of_the_machinery_is_printed(staged, edit):
     notebook = nbformat.reads(staged_text(staged, "01-numbers/01-first.ipynb"), as_version=4)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     assert "is 6, and a half is 0.50. See" in notebook.cells[0].source  # no claim, and no space where it stood
-    assert notebook.cells[-1].metadata["mystnb"]["code_prompt_show"] == "Show the solution"
+    assert notebook.cells[-1].metadata["mystnb"]["code_prompt_show"] == "Show the code and its output"
 
 
 def test_downloads_are_the_files_themselves(staged):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from bookbinder.errors import UsageError
+from bookbinder.errors import UsageError, relative
 from bookbinder.exercises import cells
 from bookbinder.exercises.checking import Verdict, judge
 from bookbinder.exercises.reader import Work, require_started
@@ -26,17 +26,19 @@ def check(book: Book, names: list[str], *, hidden: bool, history: list[str] | No
 
     Args:
         book: The manifest.
-        names: Ids, chapters and files. Without a file, the notebooks in the reader's folder are read; without an id or a
-            chapter, every exercise that a file has an answer to.
+        names: Ids, chapters and files. Without a file, the notebooks in the reader's folder are read; without an id or
+            a chapter, every exercise that a file has an answer to.
         hidden: Let the hidden checks look at them as well. Then nothing is noted: a teacher is at work.
         history: The cells that a kernel has executed, to be read instead of a file.
 
     Raises:
-        UsageError: A name is nothing of that.
+        UsageError: A name is nothing of that, or there is nothing to check.
+        CheckFailed: What is known of the reader's progress is damaged.
     """
-    files = [Path(name) for name in names if Path(name).suffix in (".ipynb", ".py")]
-    names = [name for name in names if Path(name).suffix not in (".ipynb", ".py")]
-    work, verdicts = Work(book), []
+    files = [Path(name) for name in names if _is_file(name)]
+    names = [name for name in names if not _is_file(name)]
+    work, verdicts = Work(book), list[Verdict]()
+    work.progress()  # a damaged file is told before anyone has waited for a check
     for exercise, code in _answers(book, work, names, files, history):
         verdict = judge(exercise, code)
         if hidden and verdict.result == "right":
@@ -45,6 +47,9 @@ def check(book: Book, names: list[str], *, hidden: bool, history: list[str] | No
         if not hidden and verdict.result != "missing":
             entry = work.of(exercise)
             work.note(exercise, tries=entry.tries + 1, right=entry.right or verdict.result == "right")
+    if not verdicts:
+        where = ", ".join(path.name for path in files) or relative(work.folder, book.root)
+        raise UsageError(f"there is no answer to check in {where}. Try: book exercise start, or name an exercise")
     return verdicts
 
 
@@ -68,6 +73,10 @@ def solution(book: Book, name: str) -> str:
             ["**A model answer**", *exercise.texts("model"), "**What earns a point**", *exercise.texts("rubric")]
         )
     return "\n\n".join([f"```python\n{exercise.solution}\n```", *exercise.texts("explain")])
+
+
+def _is_file(name: str) -> bool:
+    return Path(name).suffix in (".ipynb", ".py") or Path(name).is_file()
 
 
 def _answers(

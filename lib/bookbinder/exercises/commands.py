@@ -1,16 +1,16 @@
 """`book exercise …` and `book course …`."""
 
 import json
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 
-from bookbinder.errors import CheckFailed, UsageError, relative
-from bookbinder.manifest import Book, load_book
-from bookbinder.terminal import AsJson, conclude, err, out
+from bookbinder.errors import CheckFailed, relative
+from bookbinder.manifest import load_book
+from bookbinder.terminal import AsJson, conclude, out, table
 
 exercise = typer.Typer(no_args_is_help=True, add_completion=False, help="Answer exercises and have them checked.")
 course = typer.Typer(no_args_is_help=True, add_completion=False, help="Make assignments for a course.")
@@ -46,7 +46,7 @@ def start(chapters: Annotated[list[str], typer.Argument(metavar="CHAPTER")]) -> 
         made = work.start(sheet)
         path = relative(work.notebook(sheet), book.root)
         out.print(f"{path} {'is ready' if made else 'was there already; nothing in it was changed'}", markup=False)
-        out.print(f"Open it with: jupyter lab {path}", markup=False)
+        out.print(f"Open it with: jupyter lab {shlex.quote(path)}", markup=False)
 
 
 @exercise.command()
@@ -96,9 +96,9 @@ def reset(names: Annotated[list[str], typer.Argument(metavar="ID|CHAPTER")]) -> 
 
     book = load_book()
     chosen = answers.select(book, names)
-    backup = Work(book).reset(chosen)
+    backups = Work(book).reset(chosen)
     out.print(f"{len(chosen)} {'exercise begins' if len(chosen) == 1 else 'exercises begin'} again", markup=False)
-    if backup:
+    for backup in backups:
         out.print(f"Your answers so far are in {relative(backup, book.root)}", markup=False)
 
 
@@ -111,18 +111,18 @@ def status(chapters: Chapters = None, as_json: AsJson = False) -> None:
     book = load_book()
     work = Work(book)
     known = work.progress()
-    table = Table("exercise", "stars", "result", "tries", "hints", "solution read")
     found, rows = [one for sheet in book.select_sheets(chapters or []) for one in read(sheet)], []
+    lines = list[tuple[str, ...]]()
     for one in found:
-        entry = work.of(one) if one.id in known else None
+        entry = known.get(one.id)
         result = "right" if entry and entry.right else "tried" if entry and entry.tries else "–"
         rows.append({"id": one.id, "result": result, **(vars(entry) if entry else {})})
         facts = (str(entry.tries), str(entry.hints), "yes" if entry.solution else "no") if entry else ("", "", "")
-        table.add_row(one.id, one.stars, "in words" if one.written else result, *facts)
+        lines.append((one.id, one.stars, "in words" if one.written else result, *facts))
     if as_json:
         out.print_json(json.dumps(rows))
         return
-    out.print(table)
+    out.print(table(["exercise", "stars", "result", "tries", "hints", "solution read"], lines))
     coded = [one for one in found if not one.written]
     out.print(f"{sum(row['result'] == 'right' for row in rows)} of {len(coded)} coded exercises are right")
 
@@ -135,16 +135,11 @@ def audit(
     from bookbinder.exercises import audit as auditor
 
     book = load_book()
-    table = Table("exercise", "solution", "stub", "trivial answers", "mutants killed")
-    rows = []
-
-    def notify(row: auditor.Row) -> None:
-        rows.append(row)
-        table.add_row(row.id, *auditor.shown(row))
-
-    problems = auditor.audit_all(book, jobs=jobs, notify=notify)
+    rows = list[auditor.Row]()
+    problems = auditor.audit_all(book, jobs=jobs, notify=rows.append)
     if not as_json:
-        out.print(table)
+        heads = ["exercise", "solution", "stub", "trivial answers", "mutants killed"]
+        out.print(table(heads, [(row.id, *auditor.shown(row)) for row in rows]))
     coded = [row for row in rows if not row.written]
     killed, mutants = sum(row.killed for row in coded), sum(row.mutants for row in coded)
     conclude(
@@ -166,6 +161,3 @@ def export(
     sheets = book.select_sheets([chapter])
     for path in make(book, sheets[0], to):
         out.print(f"{path} is written", markup=False)
-
-
-__all__ = ["Book", "UsageError", "course", "exercise"]

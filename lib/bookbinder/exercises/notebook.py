@@ -10,7 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-_SANDBOXED = "BOOK_EXERCISE_SANDBOX" in os.environ  # an answer that is being checked asks for nothing
+SANDBOXED = "BOOK_EXERCISE_SANDBOX" in os.environ  # an answer that is being checked asks for nothing
+_COLOURED = ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE")  # a kernel asks its children for coloured text
 _WHAT_FAILED = (0, 1)  # exit codes that come with a report
 
 
@@ -30,32 +31,38 @@ def solution(name: str) -> None:
 
 
 def _ask(*words: str) -> str:
-    if _SANDBOXED:
+    if SANDBOXED:
         return ""
-    done = subprocess.run(
-        [sys.executable, "-I", "-m", "bookbinder", "exercise", *words],
-        input=json.dumps(_executed()),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        cwd=_root(),
-    )
+    done = asked(*words, root=book_above(Path.cwd()))
     if done.returncode not in _WHAT_FAILED or not done.stdout:
         return done.stderr
     return done.stdout
 
 
+def asked(*words: str, root: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """What `book exercise …` says in a book's folder, told of the cells that were run, with these variables set."""
+    plain = {name: value for name, value in os.environ.items() if name not in _COLOURED}
+    return subprocess.run(
+        [sys.executable, "-I", "-m", "bookbinder", "exercise", *words],
+        input=json.dumps(_executed()),
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        cwd=root,
+        env={**plain, **variables},
+    )
+
+
 def _executed() -> list[str]:
-    """The code of every cell that this kernel has executed; the first entry is none."""
+    """The code of every cell that this kernel has executed, as it was written; the first entry is none."""
     from IPython import get_ipython
 
     shell = get_ipython()
-    return [] if shell is None else [str(code) for code in shell.user_ns.get("In", [])]
+    return [] if shell is None else list(shell.history_manager.input_hist_raw)
 
 
-def _root() -> Path:
-    """The book: above the working folder or, where the notebook was moved elsewhere, the one that is installed."""
-    here = Path.cwd()
+def book_above(here: Path) -> Path:
+    """The book: this folder or one above it or, where the notebook was moved elsewhere, the one that is installed."""
     folders = (here, *here.parents, *Path(__file__).resolve().parents)
     return next((folder for folder in folders if (folder / "book.toml").is_file()), here)
 

@@ -109,7 +109,7 @@ class Work:
 
 def notebook_of(sheet: Sheet) -> NotebookNode:
     """The notebook for readers: prompts, what is given, stubs and cells that check; no solution and no check's code."""
-    introduction = [cell for cell in read_text(sheet).cells if cell.cell_type == "markdown"][0]
+    introduction = next(cell for cell in read_text(sheet).cells if cell.cell_type == "markdown")
     exercises = read(sheet)
     made = [_cell("markdown", introduction.source), _cell("code", f"{exercises[0].setup}\n\n{_HELPERS}".lstrip())]
     for exercise in exercises:
@@ -164,13 +164,16 @@ def _cell(kind: str, source: str, exercise: Exercise | None = None, role: str = 
 
 
 def _opened(path: Path) -> NotebookNode:
-    """A reader's notebook, in the present format."""
+    """A reader's notebook in the format of ours, in which a cell has an id, whatever program has saved it."""
     try:
-        notebook = json.loads(path.read_text(encoding="utf-8"))
-        return nbformat.v4.upgrade(nbformat.from_dict(notebook), 4, notebook["nbformat_minor"])
+        notebook = nbformat.v4.reads(path.read_text(encoding="utf-8"))
+        for place, cell in enumerate(notebook.cells):
+            cell.setdefault("id", f"cell-{place}")
     except Exception as error:  # nbformat raises whatever a damaged file provokes
         attempt = "move it away, then book exercise start"
         raise CheckFailed(f"{path} cannot be read as a notebook: {error!r}. Try: {attempt}") from error
+    notebook.nbformat_minor = 5
+    return notebook
 
 
 def _reset(notebook: NotebookNode, exercises: list[Exercise]) -> NotebookNode:
