@@ -136,7 +136,7 @@ def test_a_lesson_over_budget_is_found(executed, key, value, message):
 
 def test_a_file_that_the_manifest_does_not_list_is_found(executed):
     (executed.root / "chapters" / "01-numbers" / "03-extra.md").write_text("# Extra\n")
-    assert found(executed) == ["book.toml does not list this lesson"]
+    assert found(executed) == ["it belongs to nothing that book.toml lists"]
 
 
 def test_a_missing_lesson_is_told_and_stops_nothing(executed):

@@ -1,5 +1,7 @@
+import nbformat
 import pytest
-from bookbinder.claims import compare, prose, quotes
+from bookbinder.claims import compare, prose, quotes, without_claims
+from bookbinder.manifest import Sheet
 from bookbinder.pairing import read_notebook, sync, write_notebook
 
 HEADER = "---\ntitle: First\n---\n\n# First\n\n"
@@ -92,7 +94,6 @@ def test_a_decimal_number_needs_a_claim(check):
         "The code `x = 0.25` and the formula $p = 0.25$.",
         "As {cite:t}`someone2000` found, it is 0.25.",
         "IoU over 0.50:0.95 by steps.",
-        "## Exercises\n\nTake 0.25 of it.",
         "[a link](a-0.25.html) and 17 lessons.",
         "$$\nx = 0.25\n$$",
         "```python\n0.25\n```",
@@ -106,8 +107,25 @@ def test_a_tolerance_is_no_number_of_the_text(check):
     assert check("It is 0.50<!-- = x ± 0.25 -->.", x=0.6) == (1, [])
 
 
-def test_exercises_end_where_the_next_section_begins(check):
-    assert len(check("## Exercises\n\nTake 0.25.\n\n## Read further\n\nAbout 0.5.")[1]) == 1
+def test_an_exercise_sets_its_own_numbers_and_its_explanations_do_not(book):
+    sheet = Sheet(book.root, "01-numbers", "01-numbers", 0)
+    cells = {
+        "prompt": "Take 0.25.",
+        "hint": "Not 0.5.",
+        "explain": "It is 0.75.",
+        "model": "Or 1.25.",
+        "rubric": "1.5.",
+    }
+    texts = [f'+++ {{"role": "{role}"}}\n\n{text}\n' for role, text in cells.items()]
+    sheet.text.parent.mkdir()
+    sheet.text.write_text("\n".join(texts))
+    sheet.notebook.write_text(nbformat.writes(nbformat.v4.new_notebook()))
+    assert [problem.what[11:15] for problem in compare(sheet)[1]] == ["0.75", "1.25"]
+
+
+def test_readers_do_not_see_what_numbers_are_called():
+    text = "It is 0.25 <!-- = x ± 0.1 -->, or 3<!-- = y -->. <!-- a note -->"
+    assert without_claims(text) == "It is 0.25, or 3. <!-- a note -->"
 
 
 def test_prose_leaves_out_header_and_code():

@@ -12,13 +12,13 @@ from bookbinder.manifest import Book
 
 
 def select(book: Book, names: list[str]) -> list[Exercise]:
-    """The exercises of these ids and chapters, in the order of the book; no name means all."""
+    """The exercises of these chapters, then those of these ids, each once; no name means all."""
     ids = [name for name in names if "." in name]
     chapters = [name for name in names if "." not in name]
-    chosen = (
-        [exercise for sheet in book.select_sheets(chapters) for exercise in read(sheet)] if chapters or not ids else []
-    )
-    return chosen + [found for found in (find(book, name) for name in ids) if found not in chosen]
+    sheets = book.select_sheets(chapters) if chapters or not ids else ()
+    found = [exercise for sheet in sheets for exercise in read(sheet)]
+    found += [find(book, name) for name in ids]
+    return list({exercise.id: exercise for exercise in found}.values())
 
 
 def check(book: Book, names: list[str], *, hidden: bool, history: list[str] | None) -> list[Verdict]:

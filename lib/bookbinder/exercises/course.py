@@ -23,14 +23,14 @@ from bookbinder.files import write_text
 from bookbinder.manifest import Book, Sheet
 from bookbinder.pairing import KERNEL, LANGUAGE, read_text
 
-CONFIG = '''\
+CONFIG = """\
 # What nbgrader does in this folder. It needs no network; the gradebook is the file gradebook.db, here.
 c = get_config()
 c.CourseDirectory.course_id = {course}
 c.ExecutePreprocessor.timeout = 120  # seconds for one cell; a check stops by itself long before
 c.ClearSolutions.code_stub = {{"python": {code}}}
 c.ClearSolutions.text_stub = {text}
-'''
+"""
 INTRODUCTION = """{heading}
 
 Write your answers into the cells that wait for them. `grade`, in the cell below an answer, calls your function and says

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 _NUMERIC = "biufc"  # kinds of NumPy's dtypes
+_LONGEST = 2000  # of what is shown of a value
 _shown = reprlib.Repr()
 _shown.maxlist = _shown.maxtuple = _shown.maxdict = _shown.maxset = 12
 _shown.maxstring = _shown.maxother = 400
@@ -137,22 +138,26 @@ def expect_error(kind: type[Exception], answer: Callable, /, *args: object, look
 def agree(returned: object, expected: object, within: float = 1e-9) -> bool:
     """Whether two values are the same up to a tolerance; a truth value is no number, and NaN agrees only with NaN."""
     if isinstance(expected, Mapping):
-        same = isinstance(returned, Mapping) and set(returned) == set(expected)
-        return same and all(agree(returned[key], expected[key], within) for key in expected)
+        if not isinstance(returned, Mapping) or set(returned) != set(expected):
+            return False
+        return all(agree(returned[key], expected[key], within) for key in expected)
     left, right = _numbers(returned), _numbers(expected)
     if left is not None and right is not None:
-        if left.shape != right.shape or (left.dtype.kind == "b") != (right.dtype.kind == "b"):
+        if left.shape != right.shape or (left.size and (left.dtype.kind == "b") != (right.dtype.kind == "b")):
             return False
         with np.errstate(all="ignore"):  # infinities are compared by ==
-            close = np.isfinite(right) & (np.abs(left * 1.0 - right) <= within * (1 + np.abs(right)))
+            tolerance = within * (1 + np.abs(right * 1.0))  # as floats: 1 + 255 is 0 in eight bits
+            close = np.isfinite(right) & (np.abs(left * 1.0 - right) <= tolerance)
         return bool(np.all(close | (left == right) | ((left != left) & (right != right))))
     if isinstance(expected, list | tuple):
-        same = isinstance(returned, list | tuple) and len(returned) == len(expected)
-        return same and all(agree(a, b, within) for a, b in zip(returned, expected, strict=True))
+        if not isinstance(returned, list | tuple) or len(returned) != len(expected):
+            return False
+        return all(agree(a, b, within) for a, b in zip(returned, expected, strict=True))
     if isinstance(expected, np.ndarray) or isinstance(returned, np.ndarray):
-        left, right = np.asarray(returned), np.asarray(expected)
-        return left.shape == right.shape and bool(np.all(left == right))
-    return type(returned) is type(expected) and bool(returned == expected)
+        left, right = _array(returned), _array(expected)
+        return left is not None and right is not None and left.shape == right.shape and bool(np.all(left == right))
+    alike = type(returned) is type(expected) or (isinstance(returned, str) and isinstance(expected, str))
+    return alike and bool(returned == expected)
 
 
 def show(value: object) -> str:
@@ -162,17 +167,32 @@ def show(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.10g}"
     if isinstance(value, np.ndarray):
-        with np.printoptions(threshold=40, edgeitems=3, precision=6, linewidth=100):
-            return repr(value)
-    return _shown.repr(value)
+        with np.printoptions(threshold=40, edgeitems=3, precision=10, linewidth=100):
+            return plain(repr(value))
+    return plain(_shown.repr(value))
+
+
+def plain(text: str, longest: int = _LONGEST) -> str:
+    """A text that may have any content, made fit to be shown: cut, and without what a terminal would obey."""
+    cut = text if len(text) <= longest else f"{text[:longest]}…"
+    return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in cut)
 
 
 def _numbers(value: object) -> np.ndarray | None:
-    """The value as an array of numbers, or None if it is something else."""
+    """The value as an array of numbers or of truth values, or None if it is something else or a mixture of the two."""
     if isinstance(value, str | bytes | Mapping) or value is None:
         return None
-    try:
-        array = np.asarray(value)
-    except (ValueError, TypeError):  # lists of unequal length
+    array = _array(value)
+    if array is None or array.dtype.kind not in _NUMERIC:
         return None
-    return array if array.dtype.kind in _NUMERIC and array.size + array.ndim > 0 else None
+    if isinstance(value, list | tuple) and array.dtype.kind != "b":
+        items = np.asarray(value, dtype=object).flat
+        return None if any(isinstance(item, bool | np.bool_) for item in items) else array
+    return array
+
+
+def _array(value: object) -> np.ndarray | None:
+    try:
+        return np.asarray(value)
+    except (ValueError, TypeError, OverflowError):  # lists of unequal length
+        return None

@@ -11,6 +11,14 @@ from pathlib import Path
 from bookbinder.exercises import notebook
 
 
+class NotRightError(AssertionError):
+    """The report on an answer that is not right."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows in place of a traceback: nothing but the report, and no path of anybody's machine."""
+        return str(self).splitlines()
+
+
 def grade(name: str, *, hidden: bool = False) -> None:
     """Check the answer to an exercise, and let nothing of it count as a reader's progress.
 
@@ -19,9 +27,8 @@ def grade(name: str, *, hidden: bool = False) -> None:
         hidden: Let the hidden check look at it as well.
 
     Raises:
-        AssertionError: It is not right. The message is the report.
+        NotRightError: It is not, and this says why.
     """
-    __tracebackhide__ = True  # the call and the report are what a student should see
     if notebook.SANDBOXED:
         return
     words = ["check", name, "--cells", "-", *(["--hidden"] if hidden else [])]
@@ -29,4 +36,4 @@ def grade(name: str, *, hidden: bool = False) -> None:
     with tempfile.TemporaryDirectory(prefix="book-grading-") as folder:
         done = notebook.asked(*words, root=notebook.book_above(here), BOOK_WORK=folder)
     if done.returncode != 0:
-        raise AssertionError((done.stdout or done.stderr).rstrip("\n"))
+        raise NotRightError((done.stdout or done.stderr).rstrip("\n"))

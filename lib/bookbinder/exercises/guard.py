@@ -3,13 +3,13 @@
 Standard library only: this runs inside the process that it shuts in. Four walls stand behind one another:
 
 - resource limits, on every Unix: processor time, memory, size and number of files;
-- an audit hook, wherever Python runs: it refuses with a sentence that a person understands, but machine code gets by it;
-- a filter of system calls (seccomp), on Linux: no new process, no signal to another one, no socket, no way out of the
-  limits. It binds root as well, which a limit on the number of processes does not;
+- an audit hook, wherever Python runs: it refuses in words that a person understands, but machine code gets by it;
+- a filter of system calls (seccomp), on Linux: no new process, no signal to another one, no socket, and no way out of
+  the limits. It binds root as well, which a limit on the number of processes does not;
 - Landlock, on Linux since 5.13: writing, renaming and deleting only below one folder.
 
-On Linux the process also gives up the rights of root, but for reading. Reading is free behind all four walls, and so are
-threads: what an answer may not know must not lie where it runs.
+On Linux the process also gives up the rights of root, but for reading. All four walls let it read and start threads:
+what an answer may not know must not lie where it runs.
 
 `fortify` says which of them stand. A person's own answers are safe to run behind the first two. For the answers of
 strangers use Linux, where all four stand.
@@ -160,7 +160,8 @@ def _limit(limits: Limits) -> None:
         kind = getattr(resource, f"RLIMIT_{name}")
         hard = resource.getrlimit(kind)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(kind, (most, most))
+        # Processor time is over with a signal that tells so, and a second later with one that cannot be ignored.
+        resource.setrlimit(kind, (max(most - 1, 1) if name == "CPU" else most, most))
 
 
 def _drop_rights(c: ctypes.CDLL) -> None:
@@ -230,7 +231,7 @@ def _filter_calls(c: ctypes.CDLL) -> bool:
     when("clone", first, (_ANY_BIT, 0, 1, _CLONE_THREAD), allow, refuse)
     when("clone3", (_RETURN, 0, 0, _REFUSE | errno.ENOSYS))  # its flags are out of sight; the C library then uses clone
     when("socketpair", second, (_AND, 0, 0, 0xF), (_EQUAL, 0, 1, _STREAM), allow, refuse)  # others can be addressed
-    upper = (_LOAD, 0, 0, _ARGUMENTS[2] + 4)  # the third argument of prlimit64 is the new limit, or null to read the old
+    upper = (_LOAD, 0, 0, _ARGUMENTS[2] + 4)  # the other half of an address: of new limits, or null to read the old
     when("prlimit64", third, (_EQUAL, 0, 3, 0), upper, (_EQUAL, 0, 1, 0), allow, refuse)
     program.append(allow)
     code = b"".join(struct.pack("HBBI", *instruction) for instruction in program)
@@ -241,7 +242,7 @@ def _filter_calls(c: ctypes.CDLL) -> bool:
 
 
 def _landlock(c: ctypes.CDLL, folder: str) -> bool:
-    """Let this process change files below one folder only, and signal none but itself where the kernel can see to it."""
+    """Let this process change files below one folder only and, where the kernel can see to it, signal only itself."""
     column = _MACHINES[platform.machine()][0]
     steps = ("create_ruleset", "add_rule", "restrict_self")
     create, add, restrict = (CALLS[f"landlock_{step}"][column] for step in steps)

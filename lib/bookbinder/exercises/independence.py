@@ -89,7 +89,8 @@ class _Taint:
             before = len(self.names)
             for node in ast.walk(function):
                 self._pass_on(node, function)
-        self.single = (names - self._callees) | set(self._single_results(function))
+        several = {function.args.vararg.arg} if function.args.vararg else set()
+        self.single = (names - self._callees - several) | set(self._single_results(function))
 
     def reach(self, node: ast.AST) -> bool:
         """Whether anything tainted goes into an expression."""

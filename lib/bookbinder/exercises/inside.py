@@ -58,13 +58,13 @@ def main() -> None:
 def reply(room: Room, request: dict[str, Any]) -> bytes:
     """Do what is asked and say what came of it: ["value", …] or ["error", names of its classes, message, place]."""
     try:
-        return values.write(["value", perform(room, request)], room.keep)
+        found = ["value", perform(room, request)]
     except BaseException as error:  # SystemExit and KeyboardInterrupt of the answer included
-        try:
-            kinds = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, BaseException)]
-            return values.write(["error", kinds, str(error)[:2000], place_of(error)], room.keep)
-        except BaseException:  # an error whose own methods raise
-            return values.write(["error", ["Exception"], "an error that cannot be shown", ""], room.keep)
+        found = described(error)
+    try:
+        return values.write(found, room.keep)
+    except BaseException as error:  # no error of the answer, which must not pass for one that it was to raise
+        return values.write(["unwritable", described(error)[2]], room.keep)
 
 
 def perform(room: Room, request: dict[str, Any]) -> object:
@@ -72,15 +72,25 @@ def perform(room: Room, request: dict[str, Any]) -> object:
     if request["do"] == "load":
         for title, code in request["cells"]:
             room.run(title, code)
-        found = vars(room.module).get(request["name"])
-        # The answer itself always stays here, so that it is called here; a plain value is sent.
-        return found
-    target = room.kept[request["target"]]
+        # A function stays here and is called here; a plain value is sent.
+        return vars(room.module).get(request["name"])
+    target: Any = room.kept[request["target"]]
     if request["do"] == "call":
-        return target(*request["args"], **request["kwargs"])  # type: ignore[operator]
+        return target(*request["args"], **request["kwargs"])
+    if request["do"] == "iterate":
+        return iter(target)
     if request["do"] == "next":
-        return next(target)  # type: ignore[call-overload]
+        return next(target)
     return getattr(target, request["name"])
+
+
+def described(error: BaseException) -> list:
+    """The names of its classes, what it says, and where it was raised."""
+    kinds = [kind.__name__ for kind in type(error).__mro__ if issubclass(kind, BaseException)]
+    try:
+        return ["error", kinds, str(error)[:2000], place_of(error)]
+    except BaseException:  # an error whose own methods raise
+        return ["error", kinds, "an error that cannot be shown", ""]
 
 
 def place_of(error: BaseException) -> str:

@@ -8,6 +8,7 @@ side: how the process ends, and what it prints, decides nothing.
 import contextlib
 import os
 import pickle
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,11 +19,12 @@ from multiprocessing import Pipe
 from typing import Any
 
 from bookbinder.exercises import guard, values
-from bookbinder.exercises.expect import TRACE, AnswerError
+from bookbinder.exercises.expect import TRACE, AnswerError, plain
 
 START_SECONDS = 120  # for the imports of what is given: torch on a slow disk takes a while
-_MESSAGE_BYTES = 64 << 20
+_ALL_BYTES = 64 << 20  # of all that an answer returns: a check may collect what a generator yields
 _PRINTED_BYTES = 2000
+_OPTIONS = ["-I", "-B", "-u", "-m", "bookbinder.exercises.inside"]  # -u: what was printed is here before the reply
 
 
 class StoppedError(AnswerError):
@@ -39,8 +41,8 @@ class StoppedError(AnswerError):
 class Remote:
     """An object that lives in the answer's process: call it, iterate over it, or read its attributes."""
 
-    def __init__(self, sandbox: "Sandbox", number: int, name: str):
-        self._sandbox, self._number, self._name = sandbox, number, name
+    def __init__(self, sandbox: "Sandbox", number: int, name: str, description: str):
+        self._sandbox, self._number, self._name, self._description = sandbox, number, name, description
 
     def __call__(self, *args: object, **kwargs: object) -> Any:
         """Call the object there and return what it returned.
@@ -59,7 +61,7 @@ class Remote:
         return self._sandbox.ask(request, f"{self._name}.{name}")
 
     def __iter__(self) -> Iterator[Any]:
-        return self
+        return self._sandbox.ask({"do": "iterate", "target": self._number}, self._name)
 
     def __next__(self) -> Any:
         try:
@@ -70,7 +72,7 @@ class Remote:
             raise
 
     def __repr__(self) -> str:
-        return f"<{self._name}>"
+        return f"<{self._description}>"
 
 
 class Sandbox:
@@ -81,48 +83,37 @@ class Sandbox:
         self._given = list(given)
         self._ended_because = ""
         self._printed, self._printed_bytes = bytearray(), 0
+        self._bytes_left = _ALL_BYTES
+        self._timer: threading.Timer | None = None
 
     def __enter__(self) -> "Sandbox":
-        self._folder = tempfile.TemporaryDirectory(prefix="book-answer-", ignore_cleanup_errors=True)
-        self._channel, theirs = Pipe()
-        with theirs:
-            self._process = subprocess.Popen(
-                [
-                    sys.executable,
-                    "-I",
-                    "-B",
-                    "-m",
-                    "bookbinder.exercises.inside",
-                    str(theirs.fileno()),
-                    self._folder.name,
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder.name,
-                env=_environment(self._folder.name),
-                pass_fds=[theirs.fileno()],
-                start_new_session=True,
-            )
-        self._reader = threading.Thread(target=self._drain, daemon=True)
-        self._reader.start()
-        try:
+        with contextlib.ExitStack() as stack:
+            self._folder = tempfile.mkdtemp(prefix="book-answer-")
+            stack.callback(_remove, self._folder)
+            self._channel, theirs = Pipe()
+            stack.enter_context(self._channel)
+            with theirs:
+                self._process = subprocess.Popen(
+                    [sys.executable, *_OPTIONS, str(theirs.fileno()), self._folder],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    cwd=self._folder,
+                    env=_environment(self._folder),
+                    pass_fds=[theirs.fileno()],
+                    start_new_session=True,
+                )
+            self._reader = threading.Thread(target=self._drain, daemon=True)
+            self._reader.start()
+            stack.callback(self._end)
             self._watch(START_SECONDS)
             self.walls = self._talk({"given": self._given, "limits": self.limits}, "")
             self._watch(self.limits.seconds)
-        except BaseException:
-            self.__exit__()
-            raise
+            self._exits = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        self._kill("")
-        self._channel.close()
-        self._process.wait()
-        self._reader.join(timeout=1)  # a process that got away may hold the pipe open
-        with contextlib.suppress(OSError):
-            self._folder.cleanup()
+        self._exits.close()
 
     def load(self, cells: Sequence[tuple[str, str]], name: str) -> Any:
         """Execute the answer's cells, pairs of a title and the code, and return the object of this name.
@@ -139,25 +130,34 @@ class Sandbox:
             case ["value", value]:
                 return value
             case ["error", [str() as kind, *kinds], str() as message, str() as place]:
-                raise AnswerError([kind, *map(str, kinds)], message, place)
+                raise AnswerError([plain(kind, 100), *map(str, kinds)], plain(message), plain(place, 500))
+            case ["unwritable", str() as reason]:
+                raise StoppedError(f"what the answer returned cannot be sent: {plain(reason)}")
         raise StoppedError("the answer wrote into the channel that it is asked through")
 
     @property
     def printed(self) -> str:
-        """What the answer has printed, cut if it is long."""
-        self._reader.join(timeout=0.05)
-        shown = bytes(self._printed).decode(errors="replace")
+        """What the answer has printed, cut if it is long. Its process ends, so that this is all: ask nothing more."""
+        self._kill("")
+        self._reader.join(timeout=1)  # a process that got away may hold the pipe open
+        shown = plain(bytes(self._printed).decode(errors="replace"))
         left = self._printed_bytes - len(self._printed)
         return f"{shown}\n… and {left:,} bytes more" if left else shown
 
     def _talk(self, request: dict[str, Any], name: str) -> Any:
+        data = pickle.dumps(request)
         try:
-            self._channel.send_bytes(pickle.dumps(request))
-            data = self._channel.recv_bytes(_MESSAGE_BYTES)
+            self._channel.send_bytes(data)
+            received = self._channel.recv_bytes(min(values.MESSAGE_BYTES, self._bytes_left))
         except (EOFError, OSError) as error:
+            if not self._channel.readable:  # so a message leaves it that is longer than allowed
+                raise StoppedError("the answer returned more than a check can take") from error
             raise StoppedError(self._why_ended()) from error
+        self._bytes_left -= len(received)
         try:
-            return values.read(data, lambda number, description: Remote(self, number, name or description))
+            return values.read(
+                received, lambda number, description: Remote(self, number, name or description, description)
+            )
         except values.ForgedError as error:
             raise StoppedError("the answer returned something that is no value") from error
 
@@ -168,18 +168,27 @@ class Sandbox:
         status = self._process.wait()
         if status == -signal.SIGXCPU:
             return f"the answer took more than {self.limits.seconds:.0f} s of processor time"
+        if status == -signal.SIGKILL:
+            return "the answer took all memory, or closed the channel that it is asked through"
         if status < 0:
-            return f"the answer's process was ended by {signal.Signals(-status).name}, perhaps for want of memory"
+            return f"the answer's process broke down ({signal.Signals(-status).name})"
         return "the answer ended its process: something in it exits instead of returning"
 
     def _watch(self, seconds: float) -> None:
         """End the process when so many seconds of the clock have passed from now."""
-        if hasattr(self, "_timer"):
+        if self._timer:
             self._timer.cancel()
         reason = f"the answer did not finish within {seconds:.0f} s. Is there a loop that never ends?"
         self._timer = threading.Timer(seconds, self._kill, [reason])
         self._timer.daemon = True
         self._timer.start()
+
+    def _end(self) -> None:
+        if self._timer:
+            self._timer.cancel()
+        self._kill("")
+        self._process.wait()
+        self._reader.join(timeout=1)
 
     def _kill(self, reason: str) -> None:
         self._ended_because = self._ended_because or reason
@@ -195,6 +204,25 @@ class Sandbox:
             while chunk := os.read(stream.fileno(), 1 << 16):
                 self._printed += chunk[: _PRINTED_BYTES - len(self._printed)]
                 self._printed_bytes += len(chunk)
+
+
+def _remove(folder: str) -> None:
+    """Remove a folder, however deep the folders in it are: those too deep for rmtree move up first."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:
+        with contextlib.suppress(OSError):
+            while inner := _folders(folder):
+                for path in inner:
+                    for deeper in _folders(path):
+                        os.rename(deeper, os.path.join(folder, os.urandom(8).hex()))
+                    shutil.rmtree(path)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _folders(folder: str) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
 
 
 def _environment(folder: str) -> dict[str, str]:

@@ -10,13 +10,17 @@ import dataclasses
 import importlib
 import json
 import math
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 PACKAGES = ("mazelm", "mazes")  # whose records are known on both sides
+MESSAGE_BYTES = 16 << 20  # the longest: what is read takes a multiple of this, whatever is in it
 _KINDS = "biufcSUmM"
+_DICTS = (dict, Counter, OrderedDict, defaultdict)
+_COLLISIONS = 1000
 
 
 class ForgedError(ValueError):
@@ -29,8 +33,13 @@ def write(value: object, keep: Callable[[object], int]) -> bytes:
     Args:
         value: Anything.
         keep: Stores an object that cannot be written and returns the number of its handle.
+
+    Raises:
+        ValueError: It takes too many bytes.
     """
-    return json.dumps(_packed(value, keep)).encode()
+    data = json.dumps(_packed(value, keep)).encode()
+    _require_short(len(data))
+    return data
 
 
 def read(data: bytes, handle: Callable[[int, str], object]) -> Any:
@@ -59,13 +68,14 @@ def _packed(value: Any, keep: Callable[[object], int]) -> object:
         return value
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in _KINDS:
         array = np.asarray(value)
+        _require_short(array.nbytes)
         data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
         return {"t": "array" if isinstance(value, np.ndarray) else "scalar", "v": [array.dtype.str, array.shape, data]}
     if type(value) is complex:
         return {"t": "complex", "v": [value.real, value.imag]}
     if type(value) in (list, tuple, set, frozenset):
         return {"t": type(value).__name__, "v": items(value)}
-    if type(value) is dict:
+    if type(value) in _DICTS:
         return {"t": "dict", "v": [items(pair) for pair in value.items()]}
     record = type(value)
     if record.__module__.split(".")[0] in PACKAGES and _field_names(record):
@@ -74,22 +84,30 @@ def _packed(value: Any, keep: Callable[[object], int]) -> object:
     return {"t": "handle", "v": [keep(value), f"{type(value).__name__} object"]}
 
 
+def _require_short(size: int) -> None:
+    if size > MESSAGE_BYTES:
+        raise ValueError(f"a value may take {MESSAGE_BYTES >> 20} MB, not {size / 2**20:.0f}")
+
+
 def _unpacked(packed: Any, handle: Callable[[int, str], object]) -> Any:
     if packed is None or isinstance(packed, bool | int | float | str):
         return packed
     kind, value = packed["t"], packed["v"]
     if kind in ("list", "tuple", "set", "frozenset"):
+        items = [_unpacked(item, handle) for item in value]
         makers = {"list": list, "tuple": tuple, "set": set, "frozenset": frozenset}
-        return makers[kind](_unpacked(item, handle) for item in value)
+        return makers[kind](_scattered(items) if "set" in kind else items)
     if kind == "dict":
-        return {_unpacked(key, handle): _unpacked(item, handle) for key, item in value}
+        keys = _scattered([_unpacked(key, handle) for key, _ in value])
+        return dict(zip(keys, [_unpacked(item, handle) for _, item in value], strict=True))
     if kind == "complex":
         return complex(*value)
     if kind in ("array", "scalar"):
-        dtype, shape = np.dtype(value[0]), tuple(value[1])
+        dtype, shape = np.dtype(value[0][:20]), tuple(value[1])
         data = base64.b64decode(value[2], validate=True)
-        if dtype.kind not in _KINDS or math.prod(shape) * dtype.itemsize != len(data):
-            raise ForgedError(f"an array of {value[0]!r} and shape {shape} does not have {len(data)} bytes")
+        # Items of no bytes would make an array of any size out of nothing.
+        if dtype.kind not in _KINDS or math.prod(shape) * (dtype.itemsize or 1) != len(data):
+            raise ForgedError(f"an array of {dtype} and shape {shape} does not have {len(data)} bytes")
         array = np.frombuffer(data, dtype).reshape(shape).copy() if data else np.zeros(shape, dtype)
         return array if kind == "array" else array[()]
     if kind == "record":
@@ -97,6 +115,14 @@ def _unpacked(packed: Any, handle: Callable[[int, str], object]) -> Any:
     if kind == "handle" and isinstance(value[0], int):
         return handle(value[0], str(value[1])[:200])
     raise ForgedError(f"no value is of the kind {kind!r}")
+
+
+def _scattered(keys: list) -> list:
+    """The keys, unless so many of them have one hash that a table of them would take hours."""
+    hashes = sorted(hash(key) for key in keys)
+    if any(a == b for a, b in zip(hashes, hashes[_COLLISIONS:], strict=False)):
+        raise ForgedError(f"more than {_COLLISIONS} keys have the same hash")
+    return keys
 
 
 def _record(module: str, name: str) -> Callable[..., object]:

@@ -18,6 +18,12 @@ def remember(function, value):
 def alike(first, second, /):
     return first == second
 
+def same(first, second):
+    return first == second
+
+def all_the_same(*results):
+    return results[0] == results[-1]
+
 def expect_double(function, *values):
     for value in values:
         expect(function(value), equals=2 * value, look="")
@@ -68,10 +74,14 @@ DEPENDENT = {  # what each check expects comes from the answer
     "two variables": 'a = answer(1)\nb = answer(1)\nrequire(a == b, that="", look="")',
     "two items": 'r = [answer(1), answer(1)]\nrequire(r[0] == r[1], that="", look="")',
     "two items of a list that grew": 'r = []\nr.append(answer(1))\nrequire(r[0] == r[-1], that="", look="")',
+    "two items of a comprehension": 'r = [answer(v) for v in (1, 2)]\nrequire(r[0] == r[1], that="", look="")',
+    "a name with two meanings": 'r = answer(1)\nr = [r, *answer(2)]\nrequire(r[0] == r[1], that="", look="")',
     "one of a list": 'require(answer(1) in [answer(1)], that="", look="")',
     "two results in NumPy": 'require(np.allclose(answer(1), answer(1)), that="", look="")',
     "two results in math": 'require(math.isclose(a=answer(1), b=answer(1)), that="", look="")',
     "two results in a helper": 'require(alike(answer(1), answer(1)), that="", look="")',
+    "two results by name": 'require(same(first=answer(1), second=answer(1)), that="", look="")',
+    "any number of results": 'require(all_the_same(answer(1), answer(2)), that="", look="")',
     "two results in a lambda": 'same = lambda a, b: a == b\nrequire(same(answer(1), answer(1)), that="", look="")',
     "unpacked into a helper": 'pair = answer(1), answer(1)\nrequire(alike(*pair), that="", look="")',
     "nothing of the answer": 'expect(right(1), equals=2, look="")',
@@ -100,6 +110,7 @@ INDEPENDENT = {  # fair checks
     "got and right in one line": 'got, e = answer(1), 2\nexpect(got, equals=e, look="")',
     "a table": 'for v, e in ((1, 2), (2, 4)):\n    expect(answer(v), equals=e, look="")',
     "a table of results": 'for got, e in ((answer(1), 2), (answer(2), 4)):\n    expect(got, equals=e, look="")',
+    "kept by its argument": 'got = {}\nfor k in (1, 2):\n    got[k] = answer(k)\n    expect(got[k], equals=2 * k, look="")',
     "pairs": 'for v, got in zip([1], answer([1]), strict=True):\n    expect(got, equals=2 * v, look="")',
     "numbered": 'for i, got in enumerate(answer([0, 1])):\n    expect(got, equals=2 * i, look="")',
     "numbered pairs": (

@@ -42,6 +42,10 @@ def test_an_unknown_id_names_those_that_are_close_to_it(book):
         find(book, "words.nothing_like_it")
 
 
+HIDDEN = """def hidden_check(answer, rng):
+    expect(answer(np.array([2.0, -7.0, 3.0])), equals=np.array([2.0, 2.0, 3.0]), look="on the floor is not below it")
+    expect(answer(np.array([-1.0])), equals=np.array([2.0]), look="one number is enough")
+"""
 MISTAKES = [  # what an author does wrong, and what is said of it
     ('"id": "numbers.lift"', '"id": "numbers.double_all"', "the id 'numbers.double_all' is used 2 times"),
     ('"id": "numbers.lift"', '"id": "words.lift"', "the id is not of the form numbers.some_name"),
@@ -83,6 +87,7 @@ MISTAKES = [  # what an author does wrong, and what is said of it
     (":role: hidden", ":role: show", "0 cells with the role 'hidden'; it takes 1 to 3"),
     (":role: check", ":role: show", "0 cells with the role 'check'; it takes 1 to 3"),
     ("Twice a number is the number added to itself.", "", "0 cells with the role 'explain'; it takes 1"),
+    (HIDDEN, "", "0 cells with the role 'hidden'; it takes 1 to 3"),
     ("Go through the list, and build another one.", "", "a text with the role 'hint' is empty"),
     ("Compare each number with the floor.", "", "0 cells with the role 'hint'; it takes 1 to 3"),
     ("* 1 point: it says that the one undoes the other.", "", "0 cells with the role 'rubric'; it takes 1"),
