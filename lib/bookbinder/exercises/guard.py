@@ -150,7 +150,7 @@ def fortify(folder: str, limits: Limits) -> list[str]:
 
 
 def _limit(limits: Limits) -> None:
-    seconds = int(limits.seconds) + 5 + int(sum(os.times()[:2]))  # the parent stops it earlier, unless it was killed
+    seconds = int(limits.seconds) + 6 + int(sum(os.times()[:2]))  # the parent stops it earlier, unless it was killed
     wanted = {"CPU": seconds, "FSIZE": limits.file_bytes, "NOFILE": limits.files, "CORE": 0}
     if sys.platform == "linux":
         with open("/proc/self/statm", encoding="ascii") as file:
@@ -160,8 +160,8 @@ def _limit(limits: Limits) -> None:
         kind = getattr(resource, f"RLIMIT_{name}")
         hard = resource.getrlimit(kind)[1]
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        # Processor time is over with a signal that tells so, and a second later with one that cannot be ignored.
-        resource.setrlimit(kind, (max(most - 1, 1) if name == "CPU" else most, most))
+        early = name == "CPU" and most > 1  # a signal that tells what is over, a second before one that always kills
+        resource.setrlimit(kind, (most - 1 if early else most, most))
 
 
 def _drop_rights(c: ctypes.CDLL) -> None:

@@ -110,7 +110,9 @@ INDEPENDENT = {  # fair checks
     "got and right in one line": 'got, e = answer(1), 2\nexpect(got, equals=e, look="")',
     "a table": 'for v, e in ((1, 2), (2, 4)):\n    expect(answer(v), equals=e, look="")',
     "a table of results": 'for got, e in ((answer(1), 2), (answer(2), 4)):\n    expect(got, equals=e, look="")',
-    "kept by its argument": 'got = {}\nfor k in (1, 2):\n    got[k] = answer(k)\n    expect(got[k], equals=2 * k, look="")',
+    "kept by its argument": (
+        'got = {}\nfor k in (1, 2):\n    got[k] = answer(k)\n    expect(got[k], equals=2 * k, look="")'
+    ),
     "pairs": 'for v, got in zip([1], answer([1]), strict=True):\n    expect(got, equals=2 * v, look="")',
     "numbered": 'for i, got in enumerate(answer([0, 1])):\n    expect(got, equals=2 * i, look="")',
     "numbered pairs": (
