@@ -63,7 +63,7 @@ def _environment(root: Path) -> Finding:
 def _packages(root: Path) -> Iterator[Finding]:
     """One finding for each set of packages, which names those that are absent or of another version."""
     pins = pinned_versions(root)
-    for extra in ("", "site", "test"):
+    for extra in ("", "site", "test", "teach"):
         names = direct_requirements(extra)
         wrong = [
             f"{name} {installed_version(name) or 'is absent'} (tested with {pins.get(name)})"

@@ -23,6 +23,7 @@ DECLARED = [
     for line in PROJECT["dependencies"]
     + PROJECT["optional-dependencies"]["site"]
     + PROJECT["optional-dependencies"]["test"]
+    + PROJECT["optional-dependencies"]["teach"]
 ]
 PIN_LINES = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
 

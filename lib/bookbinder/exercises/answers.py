@@ -1,13 +1,17 @@
 """What the `book exercise` commands do with a reader's answers: check them, give hints, show solutions, keep count."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+
+from nbformat import NotebookNode
 
 from bookbinder.errors import UsageError, relative
 from bookbinder.exercises import cells
 from bookbinder.exercises.checking import Verdict, judge
 from bookbinder.exercises.reader import Work, require_started
 from bookbinder.exercises.source import Exercise, find, read
+from bookbinder.exercises.wording import readable
 from bookbinder.manifest import Book
 
 
@@ -42,7 +46,8 @@ def check(book: Book, names: list[str], *, hidden: bool, history: list[str] | No
     for exercise, code in _answers(book, work, names, files, history):
         verdict = judge(exercise, code)
         if hidden and verdict.result == "right":
-            verdict = judge(exercise, code, part="hidden")
+            seen, verdict = verdict, judge(exercise, code, part="hidden")
+            verdict = replace(verdict, calls=seen.calls + verdict.calls)
         verdicts.append(verdict)
         if not hidden and verdict.result != "missing":
             entry = work.of(exercise)
@@ -61,18 +66,48 @@ def next_hint(book: Book, name: str) -> str:
         return f"There is no hint for {name}. Its solution: `book exercise solution {name}`"
     seen = work.note(exercise, hints=min(work.of(exercise).hints + 1, len(hints))).hints
     shown = [f"**Hint {number} of {len(hints)}.** {text}" for number, text in enumerate(hints[:seen], start=1)]
-    return "\n\n".join(shown)
+    if seen == len(hints):
+        shown.append(f"That is the last one. The solution: `book exercise solution {name}`")
+    return readable("\n\n".join(shown), book.root)
 
 
-def solution(book: Book, name: str) -> str:
-    """The solution of an exercise and why it works, as Markdown; for a written one the model answer and the rubric."""
+def solution(book: Book, name: str, *, figures: bool = False) -> str:
+    """The solution of an exercise, why it works and what was measured with it, as Markdown.
+
+    For a written one it is the model answer and the rubric.
+
+    Args:
+        book: The manifest.
+        name: The exercise's id.
+        figures: Put the figures in; else their descriptions stand there.
+    """
     exercise = find(book, name)
     Work(book).note(exercise, solution=True)
+    experiment = [part for cell in _executed(exercise).of("show") for part in _shown(cell, figures)]
     if exercise.written:
-        return "\n\n".join(
-            ["**A model answer**", *exercise.texts("model"), "**What earns a point**", *exercise.texts("rubric")]
-        )
-    return "\n\n".join([f"```python\n{exercise.solution}\n```", *exercise.texts("explain")])
+        parts = ["**A model answer**", *exercise.texts("model"), *experiment]
+        parts += ["**What earns a point**", *exercise.texts("rubric")]
+    else:
+        parts = [f"```python\n{exercise.solution}\n```", *exercise.texts("explain"), *experiment]
+    return readable("\n\n".join(parts), book.root)
+
+
+def _executed(exercise: Exercise) -> Exercise:
+    """The exercise with the outputs of its cells, where it was run."""
+    if not exercise.sheet.notebook.is_file():
+        return exercise
+    return next((run for run in read(exercise.sheet, executed=True) if run.id == exercise.id), exercise)
+
+
+def _shown(cell: NotebookNode, figures: bool) -> Iterator[str]:
+    """A cell with what it printed and drew, as Markdown."""
+    yield f"```python\n{cell.source}\n```"
+    about = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "a figure")
+    for output in cell.get("outputs", []):
+        if image := output.get("data", {}).get("image/png"):
+            yield f"![{about}](data:image/png;base64,{''.join(image.split())})" if figures else f"[Figure: {about}]"
+        elif text := output.get("text", ""):
+            yield f"```\n{text.rstrip()}\n```"
 
 
 def _is_file(name: str) -> bool:

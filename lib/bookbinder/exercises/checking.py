@@ -13,7 +13,7 @@ import numpy as np
 from bookbinder.errors import CheckFailed
 from bookbinder.exercises import expect, guard
 from bookbinder.exercises.cells import Cell, defined_by, needed
-from bookbinder.exercises.sandbox import Sandbox
+from bookbinder.exercises.sandbox import Sandbox, StoppedError
 from bookbinder.exercises.source import Exercise
 
 Part = Literal["check", "hidden"]
@@ -62,7 +62,7 @@ def judge(
     Raises:
         CheckFailed: The check itself is broken, which is a mistake of the book.
     """
-    chosen = needed(cells, exercise.name, defined_by(exercise.given) - {exercise.name})
+    chosen = needed(cells, exercise.name, defined_by(exercise.given))
     if not chosen:
         attempt = "Try: define it in a cell, and run that cell"
         return Verdict(exercise.id, "missing", [f"nothing is called {exercise.name}. {attempt}"])
@@ -103,6 +103,24 @@ def _forget_calls() -> None:
     expect.TRACE.calls, expect.TRACE.called = 0, ""
 
 
+class _Questioned:
+    """An answer whose errors wait until the check has said what it expected instead."""
+
+    def __init__(self, answer: Any):
+        self._answer = answer
+
+    def __call__(self, *args: object, **kwargs: object) -> object:
+        try:
+            return self._answer(*args, **kwargs)
+        except expect.AnswerError as error:
+            if isinstance(error, StoppedError) or "NotImplementedError" in error.kinds:
+                raise
+            return expect.Raised(error)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._answer, name)
+
+
 def examine(function: Callable, answer: object, seed: int) -> int:
     """Let a check question an answer and return how often it called it.
 
@@ -112,7 +130,7 @@ def examine(function: Callable, answer: object, seed: int) -> int:
     """
     _forget_calls()
     try:
-        function(answer, np.random.default_rng(seed))
+        function(_Questioned(answer), np.random.default_rng(seed))
     except (expect.ExpectationError, expect.AnswerError):
         raise
     except Exception as error:  # the check stumbled over what came back: a list where it looked for a key, say

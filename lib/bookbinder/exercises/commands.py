@@ -81,11 +81,11 @@ def hint(name: Id) -> None:
 
 
 @exercise.command()
-def solution(name: Id) -> None:
+def solution(name: Id, figures: Annotated[bool, typer.Option("--figures", hidden=True)] = False) -> None:
     """Show the solution, and why it works."""
     from bookbinder.exercises import answers
 
-    out.print(answers.solution(load_book(), name), markup=False)
+    out.print(answers.solution(load_book(), name, figures=figures), markup=False)
 
 
 @exercise.command()
@@ -152,7 +152,7 @@ def audit(
 @course.command()
 def export(
     chapter: Annotated[str, typer.Argument(metavar="CHAPTER", help="Such as 01 or metrics")],
-    to: Annotated[Path, typer.Option("--to", help="The course's folder; made if it is not there")] = Path("course"),
+    to: Annotated[Path, typer.Option("--to", help="The course's folder; made if it is not there")] = Path("my-course"),
 ) -> None:
     """Make an nbgrader assignment of a chapter's exercises."""
     from bookbinder.exercises.course import export as make

@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from bookbinder.errors import UsageError
 from bookbinder.exercises.reader import ANSWER_HERE, cells_of, dumped
 from bookbinder.exercises.source import STUB, Exercise, read
+from bookbinder.exercises.wording import readable
 from bookbinder.files import write_text
 from bookbinder.manifest import Book, Sheet
 from bookbinder.pairing import KERNEL, LANGUAGE, read_text
@@ -85,7 +86,7 @@ def rubrics(sheet: Sheet) -> str:
             parts += [f"## {exercise.title}", f"`{exercise.name}-answer` in the gradebook, {exercise.stars}"]
             parts += ["### A model answer", *exercise.texts("model")]
             parts += ["### What earns a point", *exercise.texts("rubric")]
-    return "\n\n".join(parts) + "\n"
+    return readable("\n\n".join(parts), sheet.root) + "\n"
 
 
 def _cells(exercise: Exercise) -> list[NotebookNode]:

@@ -11,6 +11,7 @@ with something that it did not get from the answer:
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -41,20 +42,15 @@ TRACE = Trace()  # one check runs at a time in a process
 class ExpectationError(AssertionError):
     """What came back is not what was expected; or nothing came back, because the answer raised an error."""
 
-    def __init__(self, *, returned: str = "", expected: str = "", raised: str = "", look: str = ""):
-        self.called, self.returned, self.expected, self.raised, self.look = (
-            TRACE.called,
-            returned,
-            expected,
-            raised,
-            look,
-        )
+    def __init__(self, *, returned: str = "", raised: str = "", expected: str = "", namely: str = "", look: str = ""):
+        self.called, self.returned, self.raised = TRACE.called, returned, raised
+        self.expected, self.namely, self.look = expected, namely, look
         super().__init__("\n".join(self.lines()))
 
     def lines(self) -> list[str]:
         """The failure for people, a line for each thing known."""
-        labels = ("called", "returned", "raised", "expected", "look")
-        known = [(label, getattr(self, label)) for label in labels if getattr(self, label)]
+        parts = {name: getattr(self, name) for name in ("called", "returned", "raised", "expected", "namely")}
+        known = [(label, text) for label, text in {**parts, "look at": self.look}.items() if text]
         return [f"{label:<8}  {text}".replace("\n", "\n" + 10 * " ") for label, text in known]
 
 
@@ -77,6 +73,24 @@ class AnswerError(Exception):
         return f"{said}\n{self.place}" if self.place else said
 
 
+class Raised:
+    """Stands where a value should be when the answer raised an error, until somebody wants to use the value.
+
+    So a check can be told what was expected in place of the error.
+    """
+
+    def __init__(self, error: AnswerError):
+        self.error = error
+
+    def _again(self, *_: object) -> NoReturn:
+        raise self.error
+
+    __getattr__ = __getitem__ = __iter__ = __len__ = __call__ = __contains__ = _again
+    __array__ = __bool__ = __float__ = __int__ = __index__ = __abs__ = __neg__ = _again
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _again
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = __truediv__ = __rtruediv__ = __pow__ = _again
+
+
 def expect(returned: object, *, equals: object, within: float = 1e-9, look: str) -> None:
     """Compare what the answer returned with what is right.
 
@@ -92,8 +106,11 @@ def expect(returned: object, *, equals: object, within: float = 1e-9, look: str)
     Raises:
         ExpectationError: They differ.
     """
+    if isinstance(returned, Raised):
+        raise ExpectationError(raised=returned.error.described(), expected=show(equals), look=look)
     if not agree(returned, equals, within):
-        raise ExpectationError(returned=show(returned), expected=show(equals), look=look)
+        namely = difference(returned, equals, within)
+        raise ExpectationError(returned=show(returned), expected=show(equals), namely=namely, look=look)
 
 
 def require(holds: object, *, that: str, look: str, returned: object = None) -> None:
@@ -108,6 +125,8 @@ def require(holds: object, *, that: str, look: str, returned: object = None) -> 
     Raises:
         ExpectationError: It has not.
     """
+    if isinstance(returned, Raised):
+        raise ExpectationError(raised=returned.error.described(), expected=that, look=look)
     if holds is not True and not (isinstance(holds, np.bool_) and bool(holds)):
         raise ExpectationError(returned="" if returned is None else show(returned), expected=that, look=look)
 
@@ -129,10 +148,11 @@ def expect_error(kind: type[Exception], answer: Callable, /, *args: object, look
     try:
         returned = answer(*args, **kwargs)
     except AnswerError as error:
-        if kind.__name__ in error.kinds:
-            return
-        raise ExpectationError(raised=error.described(), expected=expected, look=look) from None
-    raise ExpectationError(returned=show(returned), expected=expected, look=look)
+        returned = Raised(error)
+    if not isinstance(returned, Raised):
+        raise ExpectationError(returned=show(returned), expected=expected, look=look)
+    if kind.__name__ not in returned.error.kinds:
+        raise ExpectationError(raised=returned.error.described(), expected=expected, look=look)
 
 
 def agree(returned: object, expected: object, within: float = 1e-9) -> bool:
@@ -160,16 +180,53 @@ def agree(returned: object, expected: object, within: float = 1e-9) -> bool:
     return alike and bool(returned == expected)
 
 
+def difference(returned: object, expected: object, within: float, place: str = "") -> str:
+    """Where two values differ, for people; empty where their reports say all there is to say."""
+    left, right = _numbers(returned), _numbers(expected)
+    if isinstance(expected, Mapping) and isinstance(returned, Mapping):
+        if set(returned) != set(expected):
+            return f"the keys are to be {show(list(expected))}"
+        wrong = next(key for key in expected if not agree(returned[key], expected[key], within))
+        return difference(returned[wrong], expected[wrong], within, f"{place}[{wrong!r}]")
+    if left is not None and right is not None and left.shape == right.shape:
+        if left.ndim == 0 and not place:
+            return ""
+        wrong = next(i for i in np.ndindex(left.shape) if not agree(left[i], right[i], within))
+        spot = place + (f"[{', '.join(map(str, wrong))}]" if wrong else "")
+        return f"{spot} is {show(left[wrong])}, and {show(right[wrong])} is right"
+    given, wanted = _form(returned, left), _form(expected, right)
+    return f"{place or 'it'} is {given}, not {wanted}" if given != wanted else ""
+
+
+def _form(value: object, numbers: np.ndarray | None) -> str:
+    """What kind of thing a value is."""
+    if numbers is not None:
+        what = "truth value" if numbers.dtype.kind == "b" else "number"
+        return f"one {what}" if numbers.ndim == 0 else f"an array of {' × '.join(map(str, numbers.shape))} {what}s"
+    names = {str: "a text", type(None): "None", list: "a list", tuple: "a tuple"}
+    return "a dictionary" if isinstance(value, Mapping) else names.get(type(value), "an object of another kind")
+
+
 def show(value: object) -> str:
     """A value as a reader would write it, cut where it is long."""
-    if isinstance(value, np.generic):
-        value = value.item()
+    value = _without_numpy(value)
     if isinstance(value, float):
         return f"{value:.10g}"
     if isinstance(value, np.ndarray):
-        with np.printoptions(threshold=40, edgeitems=3, precision=10, linewidth=100):
+        with np.printoptions(threshold=120, edgeitems=3, precision=10, linewidth=100):
             return plain(repr(value))
     return plain(_shown.repr(value))
+
+
+def _without_numpy(value: Any, depth: int = 4) -> Any:
+    """A value with Python's own numbers in place of NumPy's, also inside containers: 1.5 and not np.float64(1.5)."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if depth and type(value) in (list, tuple):
+        return type(value)(_without_numpy(item, depth - 1) for item in value)
+    if depth and type(value) is dict:
+        return {key: _without_numpy(item, depth - 1) for key, item in value.items()}
+    return value
 
 
 def plain(text: str, longest: int = _LONGEST) -> str:

@@ -27,7 +27,7 @@ def hint(name: str) -> None:
 
 def solution(name: str) -> None:
     """Show the solution of an exercise, and why it works."""
-    _show(_ask("solution", name))
+    _show(_ask("solution", name, "--figures"))
 
 
 def _ask(*words: str) -> str:
@@ -43,7 +43,7 @@ def asked(*words: str, root: Path, **variables: str) -> subprocess.CompletedProc
     """What `book exercise …` says in a book's folder, told of the cells that were run, with these variables set."""
     plain = {name: value for name, value in os.environ.items() if name not in _COLOURED}
     return subprocess.run(
-        [sys.executable, "-I", "-m", "bookbinder", "exercise", *words],
+        [sys.executable, "-I", "-X", "utf8", "-m", "bookbinder", "exercise", *words],
         input=json.dumps(_executed()),
         capture_output=True,
         text=True,

@@ -71,7 +71,7 @@ def cells_of(exercise: Exercise, number: int) -> list[NotebookNode]:
 
 def stars(level: int) -> str:
     """How hard an exercise is, from 1 to 3: in stars for the eye and in words for the ear."""
-    return f'<span class="stars" role="img" aria-label="{_LEVELS[level]}">{"★" * level}{"☆" * (3 - level)}</span>'
+    return f'<span class="stars" role="img" aria-label="{_LEVELS[level]}">{"★" * level}</span>'
 
 
 def _folded(summary: str, kind: str, cells: list[NotebookNode]) -> list[NotebookNode]:

@@ -10,6 +10,7 @@ from nbformat import NotebookNode
 
 from bookbinder.errors import CheckFailed, UsageError, relative
 from bookbinder.exercises.source import Exercise, read
+from bookbinder.exercises.wording import readable
 from bookbinder.files import write_text
 from bookbinder.manifest import Book, Sheet
 from bookbinder.pairing import KERNEL, LANGUAGE, digest, read_text
@@ -111,7 +112,7 @@ def notebook_of(sheet: Sheet) -> NotebookNode:
     """The notebook for readers: prompts, what is given, stubs and cells that check; no solution and no check's code."""
     introduction = next(cell for cell in read_text(sheet).cells if cell.cell_type == "markdown")
     exercises = read(sheet)
-    made = [_cell("markdown", introduction.source), _cell("code", f"{exercises[0].setup}\n\n{_HELPERS}".lstrip())]
+    made = [_cell("markdown", readable(introduction.source, sheet.root)), _cell("code", f"{exercises[0].setup}\n\n{_HELPERS}".lstrip())]
     for exercise in exercises:
         made += cells_of(exercise)
     metadata = {"kernelspec": dict(KERNEL), "language_info": dict(LANGUAGE)}
@@ -121,7 +122,8 @@ def notebook_of(sheet: Sheet) -> NotebookNode:
 def cells_of(exercise: Exercise) -> list[NotebookNode]:
     """The cells of one exercise in the readers' notebook."""
     facts = f"{exercise.stars} · {exercise.minutes} minutes · lesson {int(exercise.lesson[:2])} of the chapter"
-    cells = [_cell("markdown", f"## {exercise.title}\n\n{facts}\n\n{exercise.prompt}", exercise, "prompt")]
+    prompt = readable(exercise.prompt, exercise.sheet.root)
+    cells = [_cell("markdown", f"## {exercise.title}\n\n{facts}\n\n{prompt}", exercise, "prompt")]
     cells += [_cell("code", code, exercise, "given") for code in exercise.texts("given")]
     if exercise.written:
         return [

@@ -167,7 +167,7 @@ class Sandbox:
         self._kill("")
         status = self._process.wait()
         if status == -signal.SIGXCPU:
-            return f"the answer took more than {self.limits.seconds:.0f} s of processor time"
+            return f"the answer took more than {self.limits.seconds:g} s of processor time"
         if status == -signal.SIGKILL:
             return "the answer took all memory, or closed the channel that it is asked through"
         if status < 0:
@@ -178,7 +178,7 @@ class Sandbox:
         """End the process when so many seconds of the clock have passed from now."""
         if self._timer:
             self._timer.cancel()
-        reason = f"the answer did not finish within {seconds:.0f} s. Is there a loop that never ends?"
+        reason = f"the answer did not finish within {seconds:g} s. Is there a loop that never ends?"
         self._timer = threading.Timer(seconds, self._kill, [reason])
         self._timer.daemon = True
         self._timer.start()

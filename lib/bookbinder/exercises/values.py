@@ -12,6 +12,8 @@ import json
 import math
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -71,6 +73,8 @@ def _packed(value: Any, keep: Callable[[object], int]) -> object:
         _require_short(array.nbytes)
         data = base64.b64encode(np.ascontiguousarray(array).tobytes()).decode()
         return {"t": "array" if isinstance(value, np.ndarray) else "scalar", "v": [array.dtype.str, array.shape, data]}
+    if isinstance(value, Fraction | Decimal):
+        return float(value)  # as right as any other way to write a number
     if type(value) is complex:
         return {"t": "complex", "v": [value.real, value.imag]}
     if type(value) in (list, tuple, set, frozenset):

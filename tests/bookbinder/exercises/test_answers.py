@@ -1,7 +1,9 @@
+import nbformat
 import pytest
 from bookbinder.errors import CheckFailed, UsageError
 from bookbinder.exercises import answers
 from bookbinder.exercises.reader import Progress, Work
+from bookbinder.pairing import read_notebook, sync, write_notebook
 
 BOTH = ["numbers.double_all", "numbers.lift"]
 
@@ -126,7 +128,8 @@ def test_hints_come_one_more_each_time(book):
     first = answers.next_hint(book, "numbers.double_all")
     assert first == "**Hint 1 of 2.** What is added to 3 to get its double?"
     second = answers.next_hint(book, "numbers.double_all")
-    assert second == f"{first}\n\n**Hint 2 of 2.** Go through the list, and build another one."
+    assert second.startswith(f"{first}\n\n**Hint 2 of 2.** Go through the list, and build another one.")
+    assert "book exercise solution numbers.double_all" in second  # there is no third
     assert answers.next_hint(book, "numbers.double_all") == second
     assert Work(book).progress() == {"numbers.double_all": Progress(hints=2)}
 
@@ -139,8 +142,25 @@ def test_an_exercise_without_hints_leads_to_its_solution(book, sheet, edit):
 
 def test_a_solution_comes_with_its_explanation(book, exercise):
     shown = answers.solution(book, "numbers.double_all")
-    assert shown == f"```python\n{exercise().solution}\n```\n\nTwice a number is the number added to itself."
+    assert shown.startswith(f"```python\n{exercise().solution}\n```\n\nTwice a number is the number added to itself.")
     assert Work(book).progress()["numbers.double_all"].solution
+
+
+def test_a_solution_comes_with_what_was_measured(book):
+    sheet = book.sheets[0]
+    sync(sheet, "text")
+    notebook = read_notebook(sheet)
+    (show,) = (cell for cell in notebook.cells if cell.metadata.get("role") == "show")
+    show.outputs = [
+        nbformat.v4.new_output("stream", name="stdout", text="[2, 4]\n"),
+        nbformat.v4.new_output("display_data", data={"image/png": "iVBORw0K\nGgo="}),
+    ]
+    show.metadata["mystnb"] = {"image": {"alt": "two bars"}}
+    write_notebook(sheet, notebook)
+    shown = answers.solution(book, "numbers.double_all")
+    assert shown.endswith("```python\nprint(double_all([1, 2]))\n```\n\n```\n[2, 4]\n```\n\n[Figure: two bars]")
+    drawn = answers.solution(book, "numbers.double_all", figures=True)
+    assert drawn.endswith("![two bars](data:image/png;base64,iVBORw0KGgo=)")
 
 
 def test_a_model_answer_comes_with_its_rubric(book):

@@ -15,25 +15,31 @@ def test_a_right_answer_in_other_words_is_right(exercise, right):
     assert judged(exercise("numbers.lift"), right["numbers.lift"]).result == "right"
 
 
+def test_the_calls_of_all_seeds_are_counted(exercise, right):
+    assert judged(exercise(), right["numbers.double_all"], seeds=(0, 1)).calls == 6
+
+
+def test_an_answer_counts_also_where_something_given_has_its_name(exercise, right, sheet, edit):
+    edit(sheet, "FLOOR = 2.0", "FLOOR = 2.0\nlift = None")
+    assert judged(exercise("numbers.lift"), right["numbers.lift"]).result == "right"
+
+
 def test_the_hidden_check_looks_further(exercise):
     positive = "def double_all(values):\n    if not values:\n        raise ValueError\n"
     positive += "    return [2 * abs(value) for value in values]"
     assert judged(exercise(), positive).result == "right"
     verdict = judged(exercise(), positive, part="hidden")
     assert verdict.result == "wrong"
-    assert verdict.lines[-1] == "look      negative numbers as well"
+    assert "look at   negative numbers as well" in verdict.lines
 
 
 def test_a_wrong_answer_is_told_what_was_called_what_came_back_and_what_was_expected(exercise):
-    verdict = judged(exercise(), "def double_all(values):\n    print('here I am', flush=True)\n    return values")
-    assert str(verdict).splitlines() == [
-        "numbers.double_all: not yet",
-        "  called    double_all([3, 1])",
-        "  returned  [3, 1]",
-        "  expected  [6, 2]",
-        "  look      two times three is six",
-        "  printed   here I am",
-    ]
+    verdict = judged(exercise(), "def double_all(values):\n    print('here I am')\n    return values")
+    heading, *lines = str(verdict).splitlines()
+    assert heading == "numbers.double_all: not yet"
+    facts = [line.strip() for line in lines]
+    assert facts[:3] == ["called    double_all([3, 1])", "returned  [3, 1]", "expected  [6, 2]"]
+    assert facts[-2:] == ["look at   two times three is six", "printed   here I am"]
     assert verdict.calls == 1
 
 

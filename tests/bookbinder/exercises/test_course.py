@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -144,21 +145,31 @@ def test_a_book_that_a_student_hands_in_is_not_asked(book, answer):
         grade("numbers.double_all")
 
 
+def test_a_course_that_lies_elsewhere_asks_the_book_that_is_installed(tmp_path):
+    assert notebook.book_above(tmp_path) == ROOT
+
+
 def test_an_answer_that_is_being_checked_asks_for_no_grade(monkeypatch):
     monkeypatch.setattr(notebook, "SANDBOXED", True)
     grade("numbers.nothing")
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Where the course lies: outside the book."""
-    return tmp_path_factory.mktemp("course")
+def copy(tmp_path_factory):
+    """The real exercises as they are now: grading takes a while, and an author may be at work on them."""
+    root = tmp_path_factory.mktemp("book")
+    shutil.copy(ROOT / "book.toml", root)
+    (root / "exercises").mkdir()
+    for name in ("01-metrics.md", "jupytext.toml"):
+        shutil.copy(ROOT / "exercises" / name, root / "exercises")
+    return load_book(root)
 
 
 @pytest.fixture(scope="module")
-def nbgrader(folder, tmp_path_factory):
+def nbgrader(copy, tmp_path_factory):
     """A function that calls nbgrader, or a program of ours, in the folder of the course."""
-    own = tmp_path_factory.mktemp("own")
+    folder, own = copy.root / "course", tmp_path_factory.mktemp("own")
+    folder.mkdir()
     environment = kernel.environment(own)  # in which the network is blocked
     environment |= {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     environment |= {"JUPYTER_CONFIG_DIR": str(own), "JUPYTER_DATA_DIR": str(own), "BOOK_WORK": str(own / "work")}
@@ -172,16 +183,16 @@ def nbgrader(folder, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def exercises():
-    """Those of the real chapter."""
-    return read(load_book(ROOT).select_sheets(["01"])[0])
+def exercises(copy):
+    """Those of the chapter."""
+    return read(copy.sheets[0])
 
 
 @pytest.fixture(scope="module")
-def course(folder, nbgrader, exercises):
-    """The folder with both assignments, as students may have them."""
-    book = load_book(ROOT)
-    whole = export(book, exercises[0].sheet, folder)[0]
+def course(copy, nbgrader, exercises):
+    """The course's folder with both assignments, as students may have them."""
+    folder = copy.root / "course"
+    whole = export(copy, copy.sheets[0], folder)[0]
     kept = {"introduction", "setup"} | {one.name for one in exercises if one.lesson == exercises[0].lesson}
     part = nbformat.read(whole, as_version=4)
     part.cells = [cell for cell in part.cells if cell.id in kept or cell.id.rpartition("-")[0] in kept]
@@ -314,7 +325,7 @@ def test_test_cells_that_a_student_changed_are_put_back(graded, course, exercise
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_a_grade_that_a_student_replaced_is_found_from_outside(graded, course, exercises, call, monkeypatch):
-    monkeypatch.chdir(ROOT)
+    monkeypatch.chdir(course)
     part = coded(exercises, exercises[0].lesson)
     assert graded[REPLACED][0] == worth(part)  # nbgrader believes the student's kernel
     for student, result in ((REPLACED, "no answer yet"), (HALF, "right")):

@@ -5,7 +5,23 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from bookbinder.exercises import expect as expecting
-from bookbinder.exercises.expect import AnswerError, ExpectationError, agree, expect, expect_error, plain, require, show
+from bookbinder.exercises.expect import (
+    AnswerError,
+    ExpectationError,
+    Raised,
+    agree,
+    expect,
+    expect_error,
+    plain,
+    require,
+    show,
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_calls(monkeypatch):
+    """As before the first call of an answer."""
+    monkeypatch.setattr(expecting, "TRACE", expecting.Trace())
 
 
 class Pair(NamedTuple):
@@ -110,8 +126,47 @@ def test_what_differs_is_shown_beside_what_was_expected():
     assert caught.value.lines() == [
         "returned  [1, 2.5]",
         "expected  [1, 3]",
-        "look      the second number",
+        "namely    [1] is 2.5, and 3 is right",
+        "look at   the second number",
     ]
+
+
+@pytest.mark.parametrize(
+    ("returned", "right", "said"),
+    [
+        (1.0, 2.0, ""),
+        ([1, 2, 3], [1, 2, 4], "[2] is 3, and 4 is right"),
+        (np.eye(2), np.array([[1, 0], [1, 1]]), "[1, 0] is 0, and 1 is right"),
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}, "['b'] is 2, and 3 is right"),
+        ({"a": [1.0, 2.0]}, {"a": [1.0, 2.5]}, "['a'][1] is 2, and 2.5 is right"),
+        ({"a": 1}, {"a": 1, "b": 3}, "the keys are to be ['a', 'b']"),
+        (np.array([0.5]), 0.5, "it is an array of 1 numbers, not one number"),
+        (0.5, np.eye(2), "it is one number, not an array of 2 × 2 numbers"),
+        (True, 1, "it is one truth value, not one number"),
+        ("0.5", 0.5, "it is a text, not one number"),
+        (None, [1.0], "it is None, not an array of 1 numbers"),
+        ({"a": "x"}, {"a": 1}, "['a'] is a text, not one number"),
+    ],
+)
+def test_a_difference_is_told_in_words(returned, right, said):
+    with pytest.raises(ExpectationError) as caught:
+        expect(returned, equals=right, look="-")
+    assert caught.value.namely == said
+
+
+def test_an_error_in_place_of_a_value_is_told_with_what_was_expected():
+    raised = Raised(AnswerError(["KeyError", "Exception"], "'x'"))
+    with pytest.raises(ExpectationError) as caught:
+        expect(raised, equals=3, look="why")
+    assert caught.value.lines() == ["raised    KeyError: 'x'", "expected  3", "look at   why"]
+    with pytest.raises(ExpectationError, match="a rising curve"):
+        require(True, that="a rising curve", look="-", returned=raised)
+
+
+@pytest.mark.parametrize("use", [len, list, float, bool, abs, np.asarray, lambda x: x["f1"], lambda x: x + 1, lambda x: x.shape])
+def test_whoever_uses_what_was_never_returned_gets_the_error(use):
+    with pytest.raises(AnswerError, match="KeyError"):
+        use(Raised(AnswerError(["KeyError"], "")))
 
 
 def test_two_arrays_that_differ_never_look_alike():
@@ -160,7 +215,7 @@ def test_another_error_is_wrong_and_is_shown():
     assert caught.value.lines() == [
         "raised    TypeError: not so\n          In [1], line 2: x",
         "expected  a ValueError",
-        "look      why",
+        "look at   why",
     ]
 
 

@@ -15,7 +15,7 @@ from bookbinder.exercises.checking import judge
 from bookbinder.exercises.guard import Limits
 from bookbinder.exercises.reader import Work
 
-SHORT = Limits(seconds=1)  # for answers that never end
+SHORT = Limits(seconds=0.5)  # for answers that never end
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="machine code can be held back on Linux only")
 IMPORTS = """
 import base64, builtins, ctypes, errno, json, os, pickle, signal, socket, struct, sys, threading
@@ -102,7 +102,7 @@ def test_an_answer_without_end_is_wrong_in_time(judged, code):
     assert verdict.result == "wrong"
     assert time.monotonic() - begin < 15
     if "yield" not in code:
-        assert "did not finish within 1 s" in str(verdict)
+        assert "did not finish within 0.5 s" in str(verdict)
 
 
 HOSTILE = {
