@@ -188,7 +188,7 @@ def difference(returned: object, expected: object, within: float, place: str = "
             return f"the keys are to be {show(list(expected))}"
         wrong = next(key for key in expected if not agree(returned[key], expected[key], within))
         return difference(returned[wrong], expected[wrong], within, f"{place}[{wrong!r}]")
-    if left is not None and right is not None and left.shape == right.shape:
+    if left is not None and right is not None and left.shape == right.shape and _form(0, left) == _form(0, right):
         if left.ndim == 0 and not place:
             return ""
         wrong = next(i for i in np.ndindex(left.shape) if not agree(left[i], right[i], within))

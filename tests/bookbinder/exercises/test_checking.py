@@ -77,6 +77,12 @@ def test_a_mistake_in_a_cell_that_the_answer_needs_is_shown(exercise, right):
     assert "In [1], line 1: def half(x:" in verdict.lines[0]
 
 
+def test_the_cell_of_an_answer_may_ask_for_its_check(exercise, right):
+    helpers = "from bookbinder.exercises.notebook import check, hint, solution"
+    cell = f"{right['numbers.double_all']}\ncheck('numbers.double_all')\nhint('numbers.double_all')"
+    assert judged(exercise(), helpers, cell).result == "right"
+
+
 def test_a_mistake_in_any_other_cell_makes_no_difference(exercise, right):
     verdict = judged(exercise(), "def half(x:\n    pass", "1 / 0", right["numbers.double_all"])
     assert verdict.result == "right"

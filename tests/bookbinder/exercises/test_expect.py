@@ -69,6 +69,8 @@ DIFFERENT = {
     "a number and a list of it": ([2.0], 2.0),
     "one number for many": (1.0, np.ones(3)),
     "lists of unequal length": ([1, 2], [1, 2, 3]),
+    "texts and their beginning": (["a", "b", "c"], ["a", "b"]),
+    "texts and too few of them": (["a"], ["a", "b"]),
     "a ragged list for an array": ([[1], [2, 3]], np.ones((2, 2))),
     "a ragged list for an array of texts": ([["a"], ["b", "c"]], np.array([["a", "b"]])),
     "large numbers beyond the tolerance": (1e12 + 3000, 1e12),

@@ -106,12 +106,14 @@ def test_what_the_kernel_does_to_itself_makes_no_wrong_answer_right(execute, boo
             "builtins.abs = builtins.all = lambda *args: True",
             "check('numbers.double_all')",
             "In[:] = []\nOut.clear()\ncheck('numbers.double_all')",
+            "import os\nopen(os.environ['BOOK_WORK'] + '/progress.json', 'w').write('[')\ncheck('numbers.double_all')",
         ),
         book.root,
     )
     assert "numbers.double_all: not yet" in texts[3]
     assert "returned  [3, 1]" in texts[3]
     assert texts[4] == texts[3]  # what was run is not read from a name that a cell can change
+    assert "progress.json cannot be read" in texts[5]
 
 
 @pytest.mark.slow

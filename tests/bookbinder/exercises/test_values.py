@@ -47,7 +47,7 @@ PLAIN = [
 ]
 
 
-@pytest.mark.parametrize("value", PLAIN, ids=repr)
+@pytest.mark.parametrize("value", PLAIN, ids=lambda value: type(value).__name__)
 def test_plain_values_arrive_as_they_are(value):
     assert sent(value) == value
     assert type(sent(value)) is type(value)
@@ -68,7 +68,7 @@ ARRAYS = [
 ]
 
 
-@pytest.mark.parametrize("array", ARRAYS, ids=repr)
+@pytest.mark.parametrize("array", ARRAYS, ids=lambda array: f"{array.dtype} {array.shape}")
 def test_arrays_arrive_with_their_kind_and_shape(array):
     found = sent(array)
     assert found.dtype == array.dtype
