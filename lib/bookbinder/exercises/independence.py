@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 ASSERTERS = ("expect", "expect_error", "require")
 _EQUALITIES = (ast.Eq, ast.NotEq, ast.Is, ast.IsNot, ast.In, ast.NotIn)
+_DIFFERENCES = (ast.Sub, ast.Div, ast.FloorDiv, ast.Mod, ast.BitXor)
 _COMPARERS = {"allclose", "isclose", "array_equal", "array_equiv", "equal", "not_equal", "eq", "ne", "agree"}
 _STORING = {"append", "appendleft", "extend", "insert", "add", "update", "setdefault", "put"}
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -190,6 +191,9 @@ class _Reading:
                 self._read_comparison(node)
             elif isinstance(node, ast.Call):
                 self._read_call(node)
+            elif isinstance(node, ast.BinOp) and isinstance(node.op, _DIFFERENCES):
+                if self.taint.mixes(node.left, node.right):
+                    self.problems.append(f"takes two results of the answer from each other in line {node.lineno}")
 
     def _read_comparison(self, node: ast.Compare) -> None:
         equal = any(isinstance(operator, _EQUALITIES) for operator in node.ops)

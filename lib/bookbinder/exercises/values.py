@@ -109,10 +109,9 @@ def _unpacked(packed: Any, handle: Callable[[int, str], object]) -> Any:
     if kind in ("array", "scalar"):
         dtype, shape = np.dtype(value[0][:20]), tuple(value[1])
         data = base64.b64decode(value[2], validate=True)
-        # Items of no bytes would make an array of any size out of nothing.
-        if dtype.kind not in _KINDS or math.prod(shape) * (dtype.itemsize or 1) != len(data):
+        if dtype.kind not in _KINDS or math.prod(shape) * dtype.itemsize != len(data):
             raise ForgedError(f"an array of {dtype} and shape {shape} does not have {len(data)} bytes")
-        array = np.frombuffer(data, dtype).reshape(shape).copy() if data else np.zeros(shape, dtype)
+        array = np.frombuffer(data, dtype).reshape(shape).copy()  # refuses items of no bytes, of which any many fit
         return array if kind == "array" else array[()]
     if kind == "record":
         return _record(value[0], value[1])(**{name: _unpacked(item, handle) for name, item in value[2].items()})

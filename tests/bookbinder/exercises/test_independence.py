@@ -77,6 +77,8 @@ DEPENDENT = {  # what each check expects comes from the answer
     "two items of a comprehension": 'r = [answer(v) for v in (1, 2)]\nrequire(r[0] == r[1], that="", look="")',
     "a name with two meanings": 'r = answer(1)\nr = [r, *answer(2)]\nrequire(r[0] == r[1], that="", look="")',
     "one of a list": 'require(answer(1) in [answer(1)], that="", look="")',
+    "a difference of two results": 'expect(answer(1) - answer(1), equals=0, look="")',
+    "a quotient of two results": 'a, b = answer(1), answer(1)\nrequire(a / b > 0.99, that="", look="")',
     "two results in NumPy": 'require(np.allclose(answer(1), answer(1)), that="", look="")',
     "two results in math": 'require(math.isclose(a=answer(1), b=answer(1)), that="", look="")',
     "two results in a helper": 'require(alike(answer(1), answer(1)), that="", look="")',
@@ -101,6 +103,7 @@ def test_a_check_that_depends_on_the_answer_is_found(body):
 
 
 INDEPENDENT = {  # fair checks
+    "a step within one result": 'r = answer([1, 2])\nexpect(r[1] - r[0], equals=2, look="")',
     "a number": 'expect(answer(1), equals=2, look="")',
     "a helper of its own": 'expect(answer(1), equals=right(1), look="")',
     "a variable of its own": 'e = right(1)\nexpect(answer(1), equals=e, look="")',
