@@ -169,13 +169,16 @@ def agree(returned: object, expected: object, within: float = 1e-9) -> bool:
             tolerance = within * (1 + np.abs(right * 1.0))  # as floats: 1 + 255 is 0 in eight bits
             close = np.isfinite(right) & (np.abs(left * 1.0 - right) <= tolerance)
         return bool(np.all(close | (left == right) | ((left != left) & (right != right))))
+    if isinstance(returned, np.ndarray) and isinstance(expected, np.ndarray):
+        return returned.shape == expected.shape and bool(np.all(returned == expected))
+    if isinstance(returned, np.ndarray):
+        return agree(returned.tolist(), expected, within)
+    if isinstance(expected, np.ndarray):
+        return agree(returned, expected.tolist(), within)
     if isinstance(expected, list | tuple):
         if not isinstance(returned, list | tuple) or len(returned) != len(expected):
             return False
         return all(agree(a, b, within) for a, b in zip(returned, expected, strict=True))
-    if isinstance(expected, np.ndarray) or isinstance(returned, np.ndarray):
-        left, right = _array(returned), _array(expected)
-        return left is not None and right is not None and left.shape == right.shape and bool(np.all(left == right))
     alike = type(returned) is type(expected) or (isinstance(returned, str) and isinstance(expected, str))
     return alike and bool(returned == expected)
 
@@ -239,17 +242,23 @@ def _numbers(value: object) -> np.ndarray | None:
     """The value as an array of numbers or of truth values, or None if it is something else or a mixture of the two."""
     if isinstance(value, str | bytes | Mapping) or value is None:
         return None
-    array = _array(value)
-    if array is None or array.dtype.kind not in _NUMERIC:
-        return None
-    if isinstance(value, list | tuple) and array.dtype.kind != "b":
-        items = np.asarray(value, dtype=object).flat
-        return None if any(isinstance(item, bool | np.bool_) for item in items) else array
-    return array
-
-
-def _array(value: object) -> np.ndarray | None:
     try:
-        return np.asarray(value)
+        if isinstance(value, list | tuple) and not _only_numbers(value):
+            return None
+        array = np.asarray(value)
     except (ValueError, TypeError, OverflowError):  # lists of unequal length
         return None
+    return array if array.dtype.kind in _NUMERIC else None
+
+
+def _only_numbers(values: list | tuple) -> bool:
+    """Whether lists hold nothing but numbers, or nothing but truth values.
+
+    They are looked through first, because in an array of texts every item takes as much memory as the longest.
+    """
+    found = np.asarray(values, dtype=object).flat
+    items = [item[()] if isinstance(item, np.ndarray) and item.ndim == 0 else item for item in found]
+    truths = sum(isinstance(item, bool | np.bool_) for item in items)
+    return truths in (0, len(items)) and all(
+        isinstance(item, int | float | complex | np.number | np.bool_) for item in items
+    )

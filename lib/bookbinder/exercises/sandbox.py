@@ -129,8 +129,10 @@ class Sandbox:
         match reply:
             case ["value", value]:
                 return value
-            case ["error", [str() as kind, *kinds], str() as message, str() as place]:
-                raise AnswerError([plain(kind, 100), *map(str, kinds)], plain(message), plain(place, 500))
+            case ["error", [str(), *_] as kinds, str() as message, str() as place]:
+                raise AnswerError(
+                    [plain(kind, 100) for kind in kinds if isinstance(kind, str)], plain(message), plain(place, 500)
+                )
             case ["unwritable", str() as reason]:
                 raise StoppedError(f"what the answer returned cannot be sent: {plain(reason)}")
         raise StoppedError("the answer wrote into the channel that it is asked through")

@@ -38,6 +38,7 @@ NOT_IN_WORDS = ("check", "hidden", "mutant", "explain")
 STUB = "raise NotImplementedError"
 _SOLUTION = re.compile(r"^([ \t]*)### BEGIN SOLUTION\n(.*?)^[ \t]*### END SOLUTION[ \t]*$", re.DOTALL | re.MULTILINE)
 _HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
+_ANY_HEADING = re.compile(r"^#{1,6} ", re.MULTILINE)
 _MARK = re.compile(r'^\+\+\+ \{.*"role": "(\w+)"', re.MULTILINE)
 _LESSON = re.compile(r"\d\d-[a-z0-9-]+")
 _ID = re.compile(r"[a-z][a-z0-9-]*\.[a-z][a-z0-9_]*")
@@ -229,6 +230,9 @@ def _problems(exercise: Exercise) -> list[str]:
         found.append("the prompt has no heading (## …)")
     if len(exercise.stars) not in (1, 2, 3) or not 1 <= exercise.minutes <= 120:
         found.append("stars must be 1 to 3 and minutes 1 to 120")
+    folded = [text for role in ("hint", "explain", "model", "rubric") for text in exercise.texts(role)]
+    if any(_ANY_HEADING.search(text) for text in folded):
+        found.append("a heading stands in a text that is folded on the page; use **bold** words")
     if not exercise.written:
         found += _problems_of_answer(exercise)
     wanted, refused = (IN_WORDS, NOT_IN_WORDS) if exercise.written else (IN_CODE, NOT_IN_CODE)

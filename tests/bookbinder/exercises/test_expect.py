@@ -1,4 +1,5 @@
 import math
+import tracemalloc
 import warnings
 from typing import NamedTuple
 
@@ -53,6 +54,8 @@ SAME = {
     "lists in lists, of unequal length": ([[1], [2, 3.0]], [[1.0], [2, 3]]),
     "text": ("maze", "maze"),
     "NumPy's text": (np.str_("maze"), "maze"),
+    "numbers and arrays of one": ([1.0, np.array(2.0)], [1, 2]),
+    "a table of texts in lists": (np.array([["a"], ["b"]]), [["a"], ["b"]]),
     "texts in a list and in an array": (["a", "b"], np.array(["a", "b"])),
     "nothing": (None, None),
     "sets": ({1, 2}, {2, 1}),
@@ -71,6 +74,10 @@ DIFFERENT = {
     "lists of unequal length": ([1, 2], [1, 2, 3]),
     "texts and their beginning": (["a", "b", "c"], ["a", "b"]),
     "texts and too few of them": (["a"], ["a", "b"]),
+    "arrays of unequal length for texts": ([np.ones(1), np.ones(2)], np.array(["a", "b"])),
+    "texts in another shape": (np.array(["a", "b"]), np.array([["a", "b"]])),
+    "another text in an array": (np.array(["a", "b"]), np.array(["a", "c"])),
+    "numbers for a truth value beside a number, in an array": (np.array([1, 3]), (True, 3)),
     "a ragged list for an array": ([[1], [2, 3]], np.ones((2, 2))),
     "a ragged list for an array of texts": ([["a"], ["b", "c"]], np.array([["a", "b"]])),
     "large numbers beyond the tolerance": (1e12 + 3000, 1e12),
@@ -107,6 +114,16 @@ def test_these_agree(returned, expected):
 @pytest.mark.parametrize(("returned", "expected"), DIFFERENT.values(), ids=DIFFERENT)
 def test_these_differ(returned, expected):
     assert not agree(returned, expected)
+
+
+@pytest.mark.parametrize("expected", [np.ones(3001), [1.0] * 3001, np.array(["a"] * 3001)])
+def test_one_long_text_takes_its_memory_once(expected):
+    tracemalloc.start()
+    try:
+        assert not agree(["x" * 100_000, *[1] * 3000], expected)  # as an array: 1.2 GB
+        assert tracemalloc.get_traced_memory()[1] < 5 << 20
+    finally:
+        tracemalloc.stop()
 
 
 def test_the_tolerance_may_be_wider():
@@ -165,7 +182,9 @@ def test_an_error_in_place_of_a_value_is_told_with_what_was_expected():
         require(True, that="a rising curve", look="-", returned=raised)
 
 
-@pytest.mark.parametrize("use", [len, list, float, bool, abs, np.asarray, lambda x: x["f1"], lambda x: x + 1, lambda x: x.shape])
+@pytest.mark.parametrize(
+    "use", [len, list, float, bool, abs, np.asarray, lambda x: x["f1"], lambda x: x + 1, lambda x: x.shape]
+)
 def test_whoever_uses_what_was_never_returned_gets_the_error(use):
     with pytest.raises(AnswerError, match="KeyError"):
         use(Raised(AnswerError(["KeyError"], "")))

@@ -27,6 +27,8 @@ def packed(value):
     if isinstance(value, (list, tuple)):
         return {"t": type(value).__name__, "v": [packed(item) for item in value]}
     return value
+def deep(depth):
+    return [deep(depth - 1)] if depth else []
 def send(data):
     data = data if isinstance(data, bytes) else json.dumps(data).encode()
     os.write(channel, struct.pack("!i", len(data)) + data)
@@ -259,6 +261,10 @@ FORGED = {
     "another word": "send(packed(['right', [6, 2]]))",
     "a verdict": "send(packed(['value']))",
     "an error without a class": "send(packed(['error', [], '', '']))",
+    "an error of deep classes": "send(packed(['error', ['A', deep(300)], '', '']))",
+    "an error of very long classes": "send(packed(['error', ['A' * 10**6], 'B' * 10**6, 'C' * 10**6]))",
+    "a deep list": "reply(deep(300))",
+    "a long text among numbers": "reply(['x' * 100_000, *range(3000)])",
     "an error of no text": "send(packed(['error', [1], 2, 3]))",
     "a handle of nothing": "send(packed(['value', {'t': 'handle', 'v': [10**9, 'x']}]))",
     "a handle below nothing": "send(packed(['value', {'t': 'handle', 'v': [-10**99, 'x']}]))",
@@ -282,6 +288,7 @@ def test_what_is_written_into_the_channel_does_not_pass(judged, forge):
     begin = time.monotonic()
     verdict = judged(f"{CHANNEL}def double_all(values):\n    {forge}\n    return [values[0]]")
     assert verdict.result == "wrong"
+    assert len(str(verdict)) < 8000
     assert time.monotonic() - begin < 8  # no wait for the end of the answer's time
 
 

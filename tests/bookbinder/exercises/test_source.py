@@ -47,6 +47,7 @@ HIDDEN = """def hidden_check(answer, rng):
     expect(answer(np.array([-1.0])), equals=np.array([2.0]), look="one number is enough")
 """
 MISTAKES = [  # what an author does wrong, and what is said of it
+    ("What undoes a multiplication?", "### A thought\n\nWhat undoes it?", "a heading stands in a text that is folded"),
     ('"id": "numbers.lift"', '"id": "numbers.double_all"', "the id 'numbers.double_all' is used 2 times"),
     ('"id": "numbers.lift"', '"id": "words.lift"', "the id is not of the form numbers.some_name"),
     ('"id": "numbers.lift", ', "", "Nothing below the floor: the id is not of the form"),

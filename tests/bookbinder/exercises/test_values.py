@@ -1,5 +1,6 @@
 import base64
 import collections
+import dataclasses
 import json
 import pickle
 import sys
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from bookbinder.exercises import values
 from bookbinder.exercises.values import ForgedError
+from mazelm.metrics import classification
 from mazelm.metrics.classification import Table
 from mazelm.metrics.detection import Detections
 
@@ -250,6 +252,42 @@ def test_a_module_outside_of_the_book_is_not_even_imported():
     with pytest.raises(ForgedError, match="this is not a package of the book"):
         values.read(json.dumps(record(name, "d")).encode(), handle)
     assert name not in sys.modules
+
+
+def test_only_records_that_a_module_of_the_book_defines_are_made(monkeypatch):
+    made = []
+
+    class Bare:
+        def __init__(self):
+            made.append(self)
+
+    @dataclasses.dataclass
+    class Foreign:
+        def __post_init__(self):
+            made.append(self)
+
+    Bare.__module__ = classification.__name__  # in its module, but without fields; and the other way round
+    for found in (Bare, Foreign):
+        monkeypatch.setattr(classification, "Found", found, raising=False)
+        with pytest.raises(ForgedError, match=r"mazelm.metrics.classification.Found is no record"):
+            values.read(json.dumps(record(classification.__name__, "Found")).encode(), handle)
+    assert made == []
+
+
+def test_a_large_array_is_refused_before_it_is_copied():
+    large = np.zeros(13 << 20)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="not 104"):
+            sent(large)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_keys_may_have_one_hash_by_chance():
+    assert hash(-1) == hash(-2)
+    assert sent({-1: "a", -2: "b"}) == {-1: "a", -2: "b"}
 
 
 def test_an_honest_table_may_be_large():
