@@ -178,7 +178,9 @@ HOOK = {
     "write by number": "os.open(f'{outside}/new.txt', os.O_CREAT | os.O_WRONLY)",
     "write by detour": "open(f'{folder}/../outside/new.txt', 'w')",
     "write next to it": "open(f'{folder}2', 'w')",
+    "write by a pointer": "(c.symlink(outside.encode() + b'/new.txt', b'pointer'), open('pointer', 'w'))",
     "delete": "os.remove(f'{outside}/notes.txt')",
+    "delete by bytes": "os.remove(os.fsencode(outside) + b'/notes.txt')",
     "delete by path": "Path(outside, 'notes.txt').unlink()",
     "move away": "os.rename(f'{outside}/notes.txt', 'notes.txt')",
     "move there": "os.rename('inner', f'{outside}/inner')",
@@ -193,7 +195,8 @@ INNOCENT = {
     "write inside": "Path('own.txt').write_text('own')",
     "write nowhere": "open(os.devnull, 'w').write('own')",
     "folder inside": "os.mkdir('own')",
-    "delete inside": "os.remove('own.txt')",
+    "move inside": "os.rename('own.txt', 'own/own.txt')",
+    "delete inside": "os.remove('own/own.txt')",
     "thread": "thread()",
     "limits read": "len(resource.getrlimit(resource.RLIMIT_CPU))",
 }
@@ -202,6 +205,7 @@ HARMLESS = {
     "write inside": 3,
     "write nowhere": 3,
     "folder inside": None,
+    "move inside": None,
     "delete inside": None,
     "thread": [1],
     "limits read": 2,
@@ -246,6 +250,9 @@ FILTER = {
     "times": "call('utimensat', -100, outside.encode() + b'/notes.txt', None, 0)",
     "limits": "call('setrlimit', resource.RLIMIT_CORE, ctypes.create_string_buffer(16))",
     "limits of the parent": "call('prlimit', parent, resource.RLIMIT_CORE, ctypes.create_string_buffer(16), None)",
+    "limits at an address of which the lower half is 0": (
+        "system_call('prlimit64', 0, resource.RLIMIT_CORE, ctypes.c_long(1 << 32), None)"
+    ),
     "queue of calls": "system_call('io_uring_setup', 1, ctypes.create_string_buffer(256))",
     "device": "call('mknod', b'device', 0o60600, 0xFE00)",
 }

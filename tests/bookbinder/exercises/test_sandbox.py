@@ -151,7 +151,8 @@ def test_whatever_an_answer_raises_is_told(statement, kind, message):
 
 def test_an_error_of_any_length_is_told_briefly():
     with pytest.raises(AnswerError) as caught:
-        asked("def f():\n    raise ValueError('x' * 10**7)")
+        asked("def f():\n    raise ValueError('x' * 2 * 10**7)")
+    assert caught.value.kinds[0] == "ValueError"
     assert len(str(caught.value)) < 3000
 
 
@@ -179,6 +180,27 @@ def test_what_was_printed_is_known_of_a_process_that_had_to_be_ended():
         with pytest.raises(StoppedError):
             answer()
         assert sandbox.printed == "still here\n"
+
+
+def test_an_answer_prints_no_more_once_its_prints_were_read():
+    with Sandbox([]) as sandbox:
+        answer = sandbox.load([("a", "def f():\n    print('more')")], "f")
+        assert sandbox.printed == ""
+        with pytest.raises(StoppedError):
+            answer()
+
+
+def test_an_answer_may_define_data_classes():
+    code = """
+from __future__ import annotations
+import dataclasses, pickle
+@dataclasses.dataclass
+class Point:
+    x: int
+def f():
+    return pickle.loads(pickle.dumps(Point(3))).x
+"""
+    assert asked(code) == 3
 
 
 def test_much_that_is_printed_is_cut_and_does_not_stop_the_answer():
