@@ -22,7 +22,7 @@ STEPS = {
     "lint": "ruff check",
     "format": "ruff format --check",
     "types": "mypy",
-    "tests": "pytest -q tests --ignore tests/site",
+    "tests": "pytest -q tests --ignore tests/site -n 2 --dist loadfile",
     "notebooks": f"pytest -q --nbval notebooks exercises {_NBVAL} {_FOR_READERS} -p no:cacheprovider",
     "exercises": "book exercise audit",
     "check": "book check",
