@@ -1,9 +1,11 @@
 """A book of two small lessons in a temporary folder, with a library of its own."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from bookbinder import cli
 from bookbinder.manifest import Book, load_book
 
 MANIFEST = """
@@ -101,3 +103,20 @@ def edit() -> Callable[[Path, str, str], None]:
         path.write_text(text.replace(old, new), encoding="utf-8")
 
     return replace
+
+
+@pytest.fixture
+def call(book: Book, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable:
+    """Run the command in the small book: exit code, stdout, stderr."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["book", *arguments])
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as stop:
+            code = stop.code or 0
+        streams = capsys.readouterr()
+        return code, streams.out, streams.err
+
+    return run

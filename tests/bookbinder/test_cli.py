@@ -6,23 +6,6 @@ from bookbinder import cli
 from bookbinder.pairing import sync
 
 
-@pytest.fixture
-def call(book, monkeypatch, capsys):
-    """Run the command in the small book: exit code, stdout, stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["book", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        streams = capsys.readouterr()
-        return code, streams.out, streams.err
-
-    return run
-
-
 def test_list(call):
     code, out, _ = call("list")
     assert code == 0

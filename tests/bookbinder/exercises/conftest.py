@@ -232,20 +232,3 @@ def right() -> dict[str, str]:
 def exercise(book: Book) -> Callable[..., Exercise]:
     """A function that reads an exercise, by default the first, from the text as it is now."""
     return lambda name="numbers.double_all": find(book, name)
-
-
-@pytest.fixture
-def call(book: Book, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> Callable:
-    """Run the command in the small book: exit code, stdout, stderr."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["book", *arguments])
-        code = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            code = stop.code or 0
-        streams = capsys.readouterr()
-        return code, streams.out, streams.err
-
-    return run

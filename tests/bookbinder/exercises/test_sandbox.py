@@ -231,6 +231,20 @@ def test_the_process_sees_an_empty_folder_an_empty_environment_and_no_keyboard(s
     assert environment["HOME"] == environment["TMPDIR"] == folder
 
 
+def test_the_process_does_not_read_what_is_typed_here():
+    typed, keyboard = os.pipe()
+    os.write(keyboard, b"6, 2")
+    os.close(keyboard)
+    own = os.dup(0)
+    os.dup2(typed, 0)
+    try:
+        assert asked("import os\ndef f():\n    return os.read(0, 9).decode()") == ""
+    finally:
+        os.dup2(own, 0)
+        os.close(own)
+        os.close(typed)
+
+
 def test_the_process_has_no_file_of_this_one_open(tmp_path):
     with open(tmp_path / "secret.txt", "w", encoding="utf-8") as file:
         os.set_inheritable(file.fileno(), True)
