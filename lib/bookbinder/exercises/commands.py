@@ -122,7 +122,7 @@ def status(chapters: Chapters = None, as_json: AsJson = False) -> None:
     if as_json:
         out.print_json(json.dumps(rows))
         return
-    out.print(table(["exercise", "stars", "result", "tries", "hints", "solution read"], lines))
+    out.print(table(["exercise", "stars", "result", "tries", "hints", "solution"], lines))
     coded = [one for one in found if not one.written]
     out.print(f"{sum(row['result'] == 'right' for row in rows)} of {len(coded)} coded exercises are right")
 
@@ -159,5 +159,8 @@ def export(
 
     book = load_book()
     sheets = book.select_sheets([chapter])
-    for path in make(book, sheets[0], to):
+    written = make(book, sheets[0], to)
+    for path in written:
         out.print(f"{path} is written", markup=False)
+    if not written:
+        out.print(f"everything was in {to} already", markup=False)
