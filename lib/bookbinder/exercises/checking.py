@@ -107,7 +107,7 @@ class _Questioned:
     """An answer whose errors wait until the check has said what it expected instead."""
 
     def __init__(self, answer: Any):
-        self._answer = answer
+        self._answer, self._raised = answer, list[expect.Raised]()
 
     def __call__(self, *args: object, **kwargs: object) -> object:
         try:
@@ -115,7 +115,14 @@ class _Questioned:
         except expect.AnswerError as error:
             if isinstance(error, StoppedError) or "NotImplementedError" in error.kinds:
                 raise
-            return expect.Raised(error)
+            self._raised.append(expect.Raised(error))
+            return self._raised[-1]
+
+    def tell_errors(self) -> None:
+        """Raise an error of the answer that the check has not looked at."""
+        for raised in self._raised:
+            if not raised.is_known:
+                raise raised.error
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._answer, name)
@@ -129,8 +136,10 @@ def examine(function: Callable, answer: object, seed: int) -> int:
         AnswerError: It raised an error where it should not.
     """
     _forget_calls()
+    questioned = _Questioned(answer)
     try:
-        function(_Questioned(answer), np.random.default_rng(seed))
+        function(questioned, np.random.default_rng(seed))
+        questioned.tell_errors()
     except (expect.ExpectationError, expect.AnswerError):
         raise
     except Exception as error:  # the check stumbled over what came back: a list where it looked for a key, say

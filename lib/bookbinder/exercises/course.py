@@ -78,8 +78,8 @@ def rubrics(sheet: Sheet) -> str:
     """What a teacher reads beside the answers in words."""
     parts = [
         f"{_heading(sheet)}, the answers in words",
-        "For the teacher. In the gradebook an answer is worth as many points as its exercise has stars. Where the points "
-        "of a list below add up to another sum, scale them.",
+        "For the teacher. In the gradebook an answer is worth as many points as its exercise has stars. Where the "
+        "points of a list below add up to another sum, scale them.",
     ]
     for exercise in read(sheet):
         if exercise.written:

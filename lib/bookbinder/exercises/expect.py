@@ -80,7 +80,13 @@ class Raised:
     """
 
     def __init__(self, error: AnswerError):
-        self.error = error
+        self._error, self.is_known = error, False  # to the check
+
+    @property
+    def error(self) -> AnswerError:
+        """What was raised; whoever asks knows of it."""
+        self.is_known = True
+        return self._error
 
     def _again(self, *_: object) -> NoReturn:
         raise self.error
@@ -256,8 +262,7 @@ def _only_numbers(values: list | tuple) -> bool:
 
     They are looked through first, because in an array of texts every item takes as much memory as the longest.
     """
-    found = np.asarray(values, dtype=object).flat
-    items = [item[()] if isinstance(item, np.ndarray) and item.ndim == 0 else item for item in found]
+    items = list(np.asarray(values, dtype=object).flat)
     truths = sum(isinstance(item, bool | np.bool_) for item in items)
     return truths in (0, len(items)) and all(
         isinstance(item, int | float | complex | np.number | np.bool_) for item in items

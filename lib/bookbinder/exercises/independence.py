@@ -191,9 +191,11 @@ class _Reading:
                 self._read_comparison(node)
             elif isinstance(node, ast.Call):
                 self._read_call(node)
-            elif isinstance(node, ast.BinOp) and isinstance(node.op, _DIFFERENCES):
-                if self.taint.mixes(node.left, node.right):
-                    self.problems.append(f"takes two results of the answer from each other in line {node.lineno}")
+            elif isinstance(node, ast.BinOp) and isinstance(node.op, _DIFFERENCES) and self._mixed(node):
+                self.problems.append(f"takes two results of the answer from each other in line {node.lineno}")
+
+    def _mixed(self, node: ast.BinOp) -> bool:
+        return self.taint.mixes(node.left, node.right)
 
     def _read_comparison(self, node: ast.Compare) -> None:
         equal = any(isinstance(operator, _EQUALITIES) for operator in node.ops)

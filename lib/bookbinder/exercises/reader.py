@@ -112,7 +112,10 @@ def notebook_of(sheet: Sheet) -> NotebookNode:
     """The notebook for readers: prompts, what is given, stubs and cells that check; no solution and no check's code."""
     introduction = next(cell for cell in read_text(sheet).cells if cell.cell_type == "markdown")
     exercises = read(sheet)
-    made = [_cell("markdown", readable(introduction.source, sheet.root)), _cell("code", f"{exercises[0].setup}\n\n{_HELPERS}".lstrip())]
+    made = [
+        _cell("markdown", readable(introduction.source, sheet.root)),
+        _cell("code", f"{exercises[0].setup}\n\n{_HELPERS}".lstrip()),
+    ]
     for exercise in exercises:
         made += cells_of(exercise)
     metadata = {"kernelspec": dict(KERNEL), "language_info": dict(LANGUAGE)}

@@ -243,4 +243,5 @@ def _environment(folder: str) -> dict[str, str]:
         "OMP_NUM_THREADS": "1",  # a second thread that waits for a busy core makes small work many times slower
         "OPENBLAS_NUM_THREADS": "1",
         "MKL_NUM_THREADS": "1",
+        "JOBLIB_MULTIPROCESSING": "0",  # or scikit-learn would warn that it may not start processes
     }

@@ -14,7 +14,7 @@ _FIELD = r"^\s*{}\s*=\s*\{{(.*?)\}},?\s*$"
 
 
 def readable(text: str, root: Path) -> str:
-    """A text without the markup that only the book's pages understand: claims, terms, citations, labels of equations."""
+    """A text without the markup that only the book's pages understand: claims, terms, citations and labels."""
     text = _LABEL.sub(r"\1", _TERM.sub(r"\1", without_claims(text)))
     sources = _sources(root / "site" / "references.bib")
 
@@ -37,7 +37,9 @@ def _sources(path: Path) -> dict[str, tuple[str, str]]:
     for key, fields in _ENTRY.findall(path.read_text(encoding="utf-8")):
         names, year = (re.search(_FIELD.format(name), fields, re.MULTILINE) for name in ("author", "year"))
         authors = [_surname(name) for name in re.split(r"\s+and\s+", names[1])] if names else [key]
-        who = authors[0] if len(authors) == 1 else " and ".join(authors) if len(authors) == 2 else f"{authors[0]} et al."
+        who = (
+            authors[0] if len(authors) == 1 else " and ".join(authors) if len(authors) == 2 else f"{authors[0]} et al."
+        )
         found[key] = (who, year[1] if year else "")
     return found
 

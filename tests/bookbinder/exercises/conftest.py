@@ -1,11 +1,11 @@
 """The small book with three exercises: two that are answered in code, and one in words."""
 
-import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
-from bookbinder import cli
 from bookbinder.exercises.source import Exercise, find
 from bookbinder.manifest import Book, load_book
 
@@ -232,3 +232,21 @@ def right() -> dict[str, str]:
 def exercise(book: Book) -> Callable[..., Exercise]:
     """A function that reads an exercise, by default the first, from the text as it is now."""
     return lambda name="numbers.double_all": find(book, name)
+
+
+@pytest.fixture
+def scratch(tmp_path, monkeypatch):
+    """Where the folders of answers are made; nothing may be left there, and no process that worked there."""
+    folder = tmp_path / "scratch"
+    folder.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    yield folder
+    assert list(folder.iterdir()) == []
+    assert [process.pid for process in psutil.process_iter() if works_in(process, str(folder))] == []
+
+
+def works_in(process, folder):
+    try:
+        return any(folder in word for word in process.cmdline())
+    except psutil.Error:
+        return False

@@ -127,3 +127,11 @@ def test_equal_seeds_ask_equal_questions():
     for seed in (0, 0, 1):
         examine(lambda answer, rng: answer(rng.integers(1000, size=3).tolist()), seen.append, seed)
     assert seen[0] == seen[1] != seen[2]
+
+
+def test_an_error_that_the_check_overlooks_is_told_at_its_end(exercise, sheet, edit):
+    last = "    expect_error(ValueError, answer, [], look="
+    edit(sheet, last, f"    answer([])\n{last}")
+    verdict = judge(exercise(), [Cell("answer", exercise().solution)])
+    assert verdict.result == "wrong"
+    assert any("there is nothing to double" in line for line in verdict.lines)

@@ -296,5 +296,6 @@ def test_a_value_of_any_size_is_shown_briefly(value):
 
 def test_nothing_that_a_terminal_obeys_is_shown():
     text = "\x1b[2J\rright, in 3 calls\x08\udc80\u202e\n\tμ ≤ 1"
-    assert plain(text) == "\\x1b[2J\\rright, in 3 calls\\x08\\udc80\\u202e\n\tμ ≤ 1"
-    plain(text).encode()
+    shown = "\\x1b[2J\\rright, in 3 calls\\x08\\udc80\\u202e\n\tμ ≤ 1"
+    assert ascii(plain(text)) == ascii(shown)  # half a character in pytest's own report would end it without a failure
+    shown.encode()

@@ -3,11 +3,9 @@
 import pickle
 import socket
 import sys
-import tempfile
 import time
 
 import nbformat
-import psutil
 import pytest
 from bookbinder.exercises import answers
 from bookbinder.exercises.cells import Cell
@@ -15,6 +13,7 @@ from bookbinder.exercises.checking import judge
 from bookbinder.exercises.guard import Limits
 from bookbinder.exercises.reader import Work
 
+pytestmark = pytest.mark.usefixtures("scratch")
 SHORT = Limits(seconds=0.5)  # for answers that never end
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="machine code can be held back on Linux only")
 IMPORTS = """
@@ -35,24 +34,6 @@ def send(data):
 def reply(value):
     send(packed(["value", value]))
 """
-
-
-@pytest.fixture(autouse=True)
-def scratch(tmp_path, monkeypatch):
-    """Where the folders of answers are made; nothing may be left there, and no process that worked there."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
-    assert [process.pid for process in psutil.process_iter() if works_in(process, str(folder))] == []
-
-
-def works_in(process, folder):
-    try:
-        return any(folder in word for word in process.cmdline())
-    except psutil.Error:
-        return False
 
 
 @pytest.fixture

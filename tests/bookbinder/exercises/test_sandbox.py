@@ -2,12 +2,10 @@ import itertools
 import os
 import subprocess
 import sys
-import tempfile
 import time
 import tracemalloc
 
 import numpy as np
-import psutil
 import pytest
 from bookbinder.exercises import expect as expecting
 from bookbinder.exercises import sandbox as module
@@ -15,27 +13,10 @@ from bookbinder.exercises.expect import AnswerError
 from bookbinder.exercises.guard import Limits
 from bookbinder.exercises.sandbox import Sandbox, StoppedError
 
+pytestmark = pytest.mark.usefixtures("scratch")
 SHORT = Limits(seconds=0.5)  # for answers that never end
 CHANNEL = "import os, struct, sys\nchannel = int(sys.argv[1])\n"
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="all four walls stand on Linux only")
-
-
-@pytest.fixture(autouse=True)
-def scratch(tmp_path, monkeypatch):
-    """Where the folders of answers are made; nothing may be left there, and no process that worked there."""
-    folder = tmp_path / "scratch"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-    yield folder
-    assert list(folder.iterdir()) == []
-    assert [process.pid for process in psutil.process_iter() if works_in(process, str(folder))] == []
-
-
-def works_in(process, folder):
-    try:
-        return any(folder in word for word in process.cmdline())
-    except psutil.Error:
-        return False
 
 
 def asked(code, *args, given=(), limits=None):
