@@ -1,5 +1,6 @@
 """`make test` runs every step, and its exit status is that of the worst."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -80,3 +81,12 @@ def test_the_makefile_names_steps_that_exist():
     makefile = (ROOT / "Makefile").read_text()
     (named,) = [line.split("$(PROVE)")[1].split() for line in makefile.splitlines() if line.startswith("\t@$(PROVE) ")]
     assert set(named) < set(proof.STEPS)
+
+
+def test_a_worker_whose_report_cannot_be_sent_is_no_success(tmp_path):
+    (tmp_path / "conftest.py").write_bytes((ROOT / "conftest.py").read_bytes())
+    (tmp_path / "test_it.py").write_text('def test_it():\n    assert "\\ud800" == "b"\n')  # half a character
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "1", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert "INTERNALERROR" in done.stdout + done.stderr
+    assert done.returncode == pytest.ExitCode.INTERNAL_ERROR

@@ -15,7 +15,6 @@ from bookbinder.terminal import AsJson, conclude, out, table
 exercise = typer.Typer(no_args_is_help=True, add_completion=False, help="Answer exercises and have them checked.")
 course = typer.Typer(no_args_is_help=True, add_completion=False, help="Make assignments for a course.")
 Chapters = Annotated[list[str] | None, typer.Argument(metavar="CHAPTER", help="Such as 01 or metrics; none: all")]
-Which = Annotated[list[str] | None, typer.Argument(metavar="ID|CHAPTER", help="Exercises or chapters; none: all")]
 Id = Annotated[str, typer.Argument(metavar="ID", help="Such as metrics.auc_by_counting")]
 
 
