@@ -66,8 +66,10 @@ def test_the_theme_switch(page, folder):
     assert seen["dark"] != seen["light"]
     assert seen["auto"] == seen["light"]  # what this browser prefers
     page.locator("button.theme-change-button[data-mode=dark]").first.dispatch_event("click")
+    assert page.evaluate("localStorage.getItem('mode')") == "dark"  # stored, before the page is left
     page.goto((folder / "glossary.html").as_uri())  # the choice holds on the next page
-    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == seen["dark"]
+    assert page.evaluate("[localStorage.getItem('mode'), document.documentElement.dataset.theme]") == ["dark", "dark"]
+    page.wait_for_function("dark => getComputedStyle(document.body).backgroundColor === dark", arg=seen["dark"])
 
 
 @pytest.mark.parametrize(
