@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[2]
 LIB = ROOT / "lib"
 PACKAGES = ["common", *(name for chapter in load_book(ROOT).chapters for name in chapter.packages)]
-OF_ALGORITHMS = {"numpy", "torch", "gymnasium", "jaxtyping", "einops"}  # what an algorithm may stand on
+OF_ALGORITHMS = {"numpy", "torch", "gymnasium", "jaxtyping", "einops", "safetensors", "PIL"}  # what it may stand on
 OF_COMMON = {"matplotlib", "cycler", "IPython"}  # figures and displays, which only mazelm.common makes
 
 
@@ -77,7 +77,7 @@ def test_what_an_algorithm_stands_on_is_in_the_base_install():
     brought = {"IPython", "cycler"}  # by ipykernel and matplotlib, which do not work without them
     base = {Requirement(line).name for line in project["dependencies"]} | brought
     used = {name for path in modules("mazelm") for name in outsiders(path.read_text())}
-    assert used <= base
+    assert {"pillow" if name == "PIL" else name for name in used} <= base
 
 
 def test_every_package_of_the_library_is_introduced_by_one_chapter():
