@@ -7,49 +7,20 @@ sides check their input. pycocotools is given its index ready-made, while ours b
 that is measured.
 """
 
-import argparse
-import statistics
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import sklearn.metrics
 from coco import coco_average_precision, to_coco
 from mazelm.metrics import classification, ranking
 from mazelm.metrics.detection import Detections, GroundTruth, box_iou, mean_average_precision
-from sidebyside import machine, median_ratio, side_by_side
-
-TABLE = Path(__file__).with_suffix(".md")
-TOLERANCE = 1e-12  # largest difference between the two results
+from report import Row, run
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One measurement: ours against a peer, and how many times as fast ours has to be."""
-
-    measure: str
-    ours: Callable[[], object]
-    peer: str
-    theirs: Callable[[], object]
-    required: float | None = None  # None: for information
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7, help="how often each side runs (default: 7)")
-    parser.add_argument("--quick", action="store_true", help="1e5 samples, 200 boxes; the table is not written")
-    options = parser.parse_args()
+def rows(quick: bool) -> list[Row]:
     rng = np.random.default_rng(0)
-    n_samples, n_boxes = (100_000, 200) if options.quick else (1_000_000, 1_000)
-    rows = [*classification_rows(n_samples, rng), *ranking_rows(n_samples, rng), *detection_rows(n_boxes, rng)]
-    measured = [measure(row, options.rounds) for row in rows]
-    report = table([cells for cells, _ in measured], options.rounds)
-    print(report)
-    if not options.quick:
-        TABLE.write_text(report + "\n", encoding="utf-8")
-    return 0 if all(passed for _, passed in measured) else 1
+    n_samples, n_boxes = (100_000, 200) if quick else (1_000_000, 1_000)
+    return [*classification_rows(n_samples, rng), *ranking_rows(n_samples, rng), *detection_rows(n_boxes, rng)]
 
 
 def classification_rows(n_samples: int, rng: np.random.Generator) -> list[Row]:
@@ -132,25 +103,6 @@ def one_iou(a: list[float], b: list[float]) -> float:
     return shared / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - shared)
 
 
-def measure(row: Row, rounds: int) -> tuple[list[str], bool]:
-    """The cells of the table, and whether both speed and result are as required."""
-    difference = float(np.abs(np.asarray(row.ours()) - np.asarray(row.theirs())).max())
-    seconds = side_by_side({"ours": row.ours, "theirs": row.theirs}, rounds=rounds)
-    ratio = median_ratio(seconds["theirs"], seconds["ours"])
-    passed = difference <= TOLERANCE and (row.required is None or ratio >= row.required)
-    times = [f"{1000 * statistics.median(seconds[side]):.2f}" for side in ("ours", "theirs")]
-    required = "–" if row.required is None else f"≥ {row.required:g} ×"
-    verdict = "pass" if passed else "FAIL"
-    return [row.measure, times[0], row.peer, times[1], f"{ratio:.1f} ×", required, f"{difference:.0e}", verdict], passed
-
-
-def table(rows: list[list[str]], rounds: int) -> str:
-    head = ["measure", "ours, ms", "peer", "peer, ms", "ratio", "required", "difference", "verdict"]
-    lines = [" | ".join(cells) for cells in [head, ["---"] * len(head), *rows]]
-    note = f"Medians of {rounds} rounds, side by side; the ratio is the median of the rounds' ratios."
-    facts = machine("numpy", "scikit-learn", "pycocotools")
-    return "\n".join(["# Metrics: speed beside the peers", "", *(f"| {line} |" for line in lines), "", note, "", facts])
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    packages = ["numpy", "scikit-learn", "pycocotools"]
+    sys.exit(run(__file__, "Metrics: speed beside the peers", rows, packages))

@@ -3,6 +3,7 @@
 The result is kept in exercises/audit.json, from which the site makes its table.
 """
 
+import contextlib
 import json
 import keyword
 import re
@@ -17,7 +18,8 @@ import numpy as np
 from bookbinder.errors import CheckFailed, Problem, relative
 from bookbinder.exercises import expect
 from bookbinder.exercises.cells import Cell
-from bookbinder.exercises.checking import FUNCTIONS, Part, check_function, examine, judge
+from bookbinder.exercises.checking import FUNCTIONS, Part, Verdict, check_function, examine, judge
+from bookbinder.exercises.guard import Limits
 from bookbinder.exercises.independence import self_references
 from bookbinder.exercises.sandbox import Sandbox
 from bookbinder.exercises.source import Exercise, read_all
@@ -28,6 +30,7 @@ from bookbinder.pairing import digest, read_text
 
 SEEDS = (0, 1, 2)
 PARTS: tuple[Part, ...] = ("check", "hidden")
+LIMITS = Limits(answers=100)  # the answers here are the book's own: one process is enough for those of an exercise
 CONSTANTS: tuple[object, ...] = (None, 0, 1, 0.5, -1.0, True, False, "", [], {}, np.zeros(2), np.ones((2, 2)))
 
 
@@ -70,6 +73,32 @@ def audit(
     return rows, sorted(problems)
 
 
+class Judge:
+    """Judges the answers of one exercise, in one process as long as none of them ends it."""
+
+    def __init__(self, exercise: Exercise):
+        self._exercise, self._stack = exercise, contextlib.ExitStack()
+        self._sandbox: Sandbox | None = None
+
+    def __enter__(self) -> "Judge":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """A living process with what is given."""
+        if self._sandbox is None or self._sandbox.has_ended:
+            self._stack.close()
+            self._sandbox = self._stack.enter_context(Sandbox(self._exercise.given, LIMITS))
+        return self._sandbox
+
+    def __call__(self, title: str, code: str, part: Part, seed: int) -> Verdict:
+        """What a check says of an answer with one seed."""
+        return judge(self._exercise, [Cell(title, code)], part=part, seeds=[seed], sandbox=self.sandbox)
+
+
 def audit_one(exercise: Exercise) -> tuple[Row, list[Problem]]:
     """Let an exercise's checks judge its solution, its stub, trivial answers and its mutants."""
     row = Row(exercise.id, len(exercise.stars), exercise.written, mutants=len(exercise.mutants))
@@ -89,22 +118,35 @@ def audit_one(exercise: Exercise) -> tuple[Row, list[Problem]]:
         code = "\n\n".join([*exercise.texts("check"), *(exercise.texts("hidden") if part == "hidden" else [])])
         problems += [_problem(exercise, f"{FUNCTIONS[part]}: {what}", "see the rules for checks in CONTRIBUTING.md")
                      for what in self_references(code, FUNCTIONS[part], exercise.name)]  # fmt: skip
+    with Judge(exercise) as verdict_on:
+        _question(exercise, row, functions, verdict_on, problem)
+    return row, problems
+
+
+def _question(
+    exercise: Exercise,
+    row: Row,
+    functions: dict[Part, Callable],
+    verdict_on: Judge,
+    problem: Callable[[str, str], None],
+) -> None:
+    """Fill in the row, and tell what is wrong."""
     for seed in SEEDS:
-        verdicts = [judge(exercise, [Cell("solution", exercise.solution)], part=part, seeds=[seed]) for part in PARTS]
+        verdicts = [verdict_on("solution", exercise.solution, part, seed) for part in PARTS]
         row.solution += all(verdict.result == "right" for verdict in verdicts)
         for verdict in verdicts:
             if verdict.result != "right":
                 problem(f"the solution does not pass with seed {seed}: {verdict}", "mend the solution or the check")
     for part in PARTS:
-        if judge(exercise, [Cell("stub", exercise.stub)], part=part, seeds=SEEDS[:1]).result == "right":
+        if verdict_on("stub", exercise.stub, part, SEEDS[0]).result == "right":
             row.stub += 1
             problem(f"the stub passes {FUNCTIONS[part]}", "let the check call the answer")
-        for described, answer in trivial_answers(exercise, functions[part]):
+        for described, answer in trivial_answers(exercise, functions[part], verdict_on.sandbox):
             if passes(functions[part], answer):
                 row.trivial += 1
                 problem(f"an answer that {described} passes {FUNCTIONS[part]}", "check another value as well")
     for wrong, code in exercise.mutants:
-        verdicts = [judge(exercise, [Cell("mutant", code)], seeds=[seed]) for seed in SEEDS]
+        verdicts = [verdict_on("mutant", code, "check", seed) for seed in SEEDS]
         row.killed += all(verdict.result == "wrong" for verdict in verdicts)
         if any(verdict.result == "right" for verdict in verdicts):
             problem(f"the check accepts the mutant {wrong!r}", "add a case that tells it from the solution")
@@ -112,29 +154,27 @@ def audit_one(exercise: Exercise) -> tuple[Row, list[Problem]]:
             problem(f"the mutant {wrong!r} does not define {exercise.name}", "give it the name of the answer")
         elif not all(verdict.calls for verdict in verdicts):
             problem(f"the mutant {wrong!r} fails before it is called: {verdicts[0]}", "mend its code")
-    return row, problems
 
 
-def trivial_answers(exercise: Exercise, function: Callable) -> Iterator[tuple[str, Callable]]:
+def trivial_answers(exercise: Exercise, function: Callable, sandbox: Sandbox) -> Iterator[tuple[str, Callable]]:
     """Answers that know nothing: what each does, and the function."""
-    constants = [*CONSTANTS, first_result(exercise, function)]
+    constants = [*CONSTANTS, first_result(exercise, function, sandbox)]
     for constant in constants:
         yield f"always returns {expect.show(constant)}", lambda *args, _it=constant, **kwargs: _it
     yield "returns its first argument", lambda *args, **kwargs: [*args, *kwargs.values()][0]
     yield "returns all its arguments", lambda *args, **kwargs: (*args, *kwargs.values())
 
 
-def first_result(exercise: Exercise, function: Callable) -> object:
+def first_result(exercise: Exercise, function: Callable, sandbox: Sandbox) -> object:
     """What the solution returns at the first call of a check: what a reader could copy from the report."""
     results: list[object] = []
-    with Sandbox(exercise.given) as sandbox:
-        solution = sandbox.load([("solution", exercise.solution)], exercise.name)
+    solution = sandbox.load([("solution", exercise.solution)], exercise.name)
 
-        def recorder(*args: object, **kwargs: object) -> object:
-            results.append(solution(*args, **kwargs))
-            return results[-1]
+    def recorder(*args: object, **kwargs: object) -> object:
+        results.append(solution(*args, **kwargs))
+        return results[-1]
 
-        passes(function, recorder)
+    passes(function, recorder)
     return results[0] if results else None
 
 

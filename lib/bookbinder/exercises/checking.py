@@ -1,5 +1,6 @@
 """Check one answer: run it in its own process, let the exercise's check question it, and report."""
 
+import contextlib
 import itertools
 import linecache
 import re
@@ -49,6 +50,7 @@ def judge(
     part: Part = "check",
     seeds: Sequence[int] = (READER_SEED,),
     limits: guard.Limits | None = None,
+    sandbox: Sandbox | None = None,
 ) -> Verdict:
     """Check the answer that is somewhere in these cells.
 
@@ -58,6 +60,7 @@ def judge(
         part: The check that the reader sees, or the hidden one.
         seeds: Of the check's random generator; the answer has to pass with each.
         limits: What the answer may use up.
+        sandbox: A process with what is given, which goes on to live; None for one of this answer's own.
 
     Raises:
         CheckFailed: The check itself is broken, which is a mistake of the book.
@@ -66,18 +69,21 @@ def judge(
     if not chosen:
         attempt = "Try: define it in a cell, and run that cell"
         return Verdict(exercise.id, "missing", [f"nothing is called {exercise.name}. {attempt}"])
-    function = check_function(exercise, part)
-    _forget_calls()
     printed = ""
     try:
-        with Sandbox(exercise.given, limits) as sandbox:
+        with contextlib.ExitStack() as stack:
+            used = sandbox or stack.enter_context(Sandbox(exercise.given, limits))
+            function = check_function(
+                exercise, part
+            )  # whose imports take as long as those of the process: both at once
+            _forget_calls()
             try:
-                answer = sandbox.load([(cell.title, cell.code) for cell in chosen], exercise.name)
+                answer = used.load([(cell.title, cell.code) for cell in chosen], exercise.name)
                 if not callable(answer):
                     raise expect.ExpectationError(raised=f"{exercise.name} is {expect.show(answer)}, and no function")
                 calls = sum(examine(function, answer, seed) for seed in seeds)
             finally:
-                printed = sandbox.printed
+                printed = "" if sandbox else used.printed
     except (expect.ExpectationError, expect.AnswerError) as error:
         if _is_unwritten(error):
             what = f"{exercise.name} raises NotImplementedError: it is still to be written"

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from bookbinder.exercises.values import as_array
+
 _NUMERIC = "biufc"  # kinds of NumPy's dtypes
 _LONGEST = 2000  # of what is shown of a value
 _shown = reprlib.Repr()
@@ -101,7 +103,7 @@ def expect(returned: object, *, equals: object, within: float = 1e-9, look: str)
     """Compare what the answer returned with what is right.
 
     Numbers and arrays agree when their shapes do, and |returned − expected| ≤ within · (1 + |expected|) everywhere.
-    Sequences agree item by item, everything else by `==`.
+    Sequences agree item by item, everything else by `==`. A tensor of torch counts as the array of its numbers.
 
     Args:
         returned: What the answer gave back.
@@ -112,8 +114,10 @@ def expect(returned: object, *, equals: object, within: float = 1e-9, look: str)
     Raises:
         ExpectationError: They differ.
     """
+    equals = without_tensors(equals)
     if isinstance(returned, Raised):
         raise ExpectationError(raised=returned.error.described(), expected=show(equals), look=look)
+    returned = without_tensors(returned)
     if not agree(returned, equals, within):
         namely = difference(returned, equals, within)
         raise ExpectationError(returned=show(returned), expected=show(equals), namely=namely, look=look)
@@ -159,6 +163,15 @@ def expect_error(kind: type[Exception], answer: Callable, /, *args: object, look
         raise ExpectationError(returned=show(returned), expected=expected, look=look)
     if kind.__name__ not in returned.error.kinds:
         raise ExpectationError(raised=returned.error.described(), expected=expected, look=look)
+
+
+def without_tensors(value: Any) -> Any:
+    """The value with NumPy's arrays in place of torch's tensors, also inside lists, tuples and dictionaries."""
+    if type(value) in (list, tuple):
+        return type(value)(without_tensors(item) for item in value)
+    if type(value) is dict:
+        return {key: without_tensors(item) for key, item in value.items()}
+    return as_array(value)
 
 
 def agree(returned: object, expected: object, within: float = 1e-9) -> bool:

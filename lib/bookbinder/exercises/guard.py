@@ -117,6 +117,7 @@ class Limits:
     """What an answer may use up."""
 
     seconds: float = 10.0  # of the clock, for one check
+    answers: int = 1  # that one process checks, one after the other
     memory_bytes: int = 2 << 30  # beyond what its imports have taken
     file_bytes: int = 16 << 20  # of one file
     files: int = 256  # open at a time
@@ -150,7 +151,9 @@ def fortify(folder: str, limits: Limits) -> list[str]:
 
 
 def _limit(limits: Limits) -> None:
-    seconds = int(limits.seconds) + 6 + int(sum(os.times()[:2]))  # the parent stops it earlier, unless it was killed
+    seconds = (
+        int(limits.seconds * limits.answers) + 6 + int(sum(os.times()[:2]))
+    )  # the parent stops it earlier, unless it was killed
     wanted = {"CPU": seconds, "FSIZE": limits.file_bytes, "NOFILE": limits.files, "CORE": 0}
     if sys.platform == "linux":
         with open("/proc/self/statm", encoding="ascii") as file:

@@ -23,10 +23,24 @@ SANDBOXED = "BOOK_EXERCISE_SANDBOX"
 class Room:
     """The answer's names, and the objects that stay here because they cannot be sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, given: list[str]) -> None:
+        self.given, self.kept, self.is_used = given, list[object](), False
+        self.begin()
+
+    def begin(self) -> None:
+        """Forget the names, and load what is given."""
         self.module = types.ModuleType("answer")
         sys.modules["answer"] = self.module  # data classes look their module up
-        self.kept: list[object] = []
+        for number, code in enumerate(self.given):
+            self.run(f"given cell {number + 1}", code)
+
+    def load(self, cells: list[tuple[str, str]]) -> None:
+        """Execute the cells of an answer, which finds nothing of the one before it."""
+        if self.is_used:
+            self.begin()
+        self.is_used = True
+        for title, code in cells:
+            self.run(title, code)
 
     def run(self, title: str, code: str) -> None:
         """Execute a cell; its lines can be shown when it fails."""
@@ -42,10 +56,8 @@ class Room:
 def main() -> None:
     """Answer requests until there are no more."""
     channel, folder = Connection(int(sys.argv[1])), sys.argv[2]
-    room = Room()
     request = pickle.loads(channel.recv_bytes())
-    for number, code in enumerate(request["given"]):
-        room.run(f"given cell {number + 1}", code)
+    room = Room(request["given"])
     channel.send_bytes(values.write(guard.fortify(folder, request["limits"]), room.keep))
     while True:
         try:
@@ -70,8 +82,7 @@ def reply(room: Room, request: dict[str, Any]) -> bytes:
 def perform(room: Room, request: dict[str, Any]) -> object:
     """One request: load the answer's cells, or use an object that is kept here."""
     if request["do"] == "load":
-        for title, code in request["cells"]:
-            room.run(title, code)
+        room.load(request["cells"])
         # A function stays here and is called here; a plain value is sent.
         return vars(room.module).get(request["name"])
     target: Any = room.kept[request["target"]]

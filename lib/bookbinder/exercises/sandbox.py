@@ -15,6 +15,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from multiprocessing import Pipe
 from typing import Any
 
@@ -107,8 +108,7 @@ class Sandbox:
             self._reader.start()
             stack.callback(self._end)
             self._watch(START_SECONDS)
-            self.walls = self._talk({"given": self._given, "limits": self.limits}, "")
-            self._watch(self.limits.seconds)
+            self._send({"given": self._given, "limits": self.limits})  # it loads while this process goes on
             self._exits = stack.pop_all()
         return self
 
@@ -118,9 +118,14 @@ class Sandbox:
     def load(self, cells: Sequence[tuple[str, str]], name: str) -> Any:
         """Execute the answer's cells, pairs of a title and the code, and return the object of this name.
 
+        The time and the bytes that it may take count from here.
+
         Raises:
             AnswerError: The cells raised an error.
         """
+        assert self.walls
+        self._watch(self.limits.seconds)
+        self._bytes_left = _ALL_BYTES
         return self.ask({"do": "load", "cells": list(cells), "name": name}, name)
 
     def ask(self, request: dict[str, Any], name: str) -> Any:
@@ -137,6 +142,16 @@ class Sandbox:
                 raise StoppedError(f"what the answer returned cannot be sent: {plain(reason)}")
         raise StoppedError("the answer wrote into the channel that it is asked through")
 
+    @cached_property
+    def walls(self) -> list[str]:
+        """What shuts the process in, which has loaded what is given by then."""
+        return self._receive("")
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the process is gone."""
+        return self._process.poll() is not None
+
     @property
     def printed(self) -> str:
         """What the answer has printed, cut if it is long. Its process ends, so that this is all: ask nothing more."""
@@ -147,9 +162,18 @@ class Sandbox:
         return f"{shown}\n… and {left:,} bytes more" if left else shown
 
     def _talk(self, request: dict[str, Any], name: str) -> Any:
+        self._send(request)
+        return self._receive(name)
+
+    def _send(self, request: dict[str, Any]) -> None:
         data = pickle.dumps(request)
         try:
             self._channel.send_bytes(data)
+        except OSError as error:
+            raise StoppedError(self._why_ended()) from error
+
+    def _receive(self, name: str) -> Any:
+        try:
             received = self._channel.recv_bytes(min(values.MESSAGE_BYTES, self._bytes_left))
         except (EOFError, OSError) as error:
             if not self._channel.readable:  # so a message leaves it that is longer than allowed

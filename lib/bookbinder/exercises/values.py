@@ -1,8 +1,8 @@
 """Values on their way back from an answer's process: written there, and read here without trusting a byte.
 
 Pickle would let the sender run code in the receiver. This is JSON with tags, and knows nothing but data: numbers, text,
-containers, NumPy's arrays, and the data classes and named tuples of the book's own packages. What it cannot write stays
-where it is, and the receiver gets a handle with which to call it.
+containers, NumPy's arrays, torch's tensors (which arrive as arrays), and the data classes and named tuples of the
+book's own packages. What it cannot write stays where it is, and the receiver gets a handle with which to call it.
 """
 
 import base64
@@ -10,6 +10,7 @@ import dataclasses
 import importlib
 import json
 import math
+import sys
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable
 from decimal import Decimal
@@ -68,6 +69,7 @@ def _packed(value: Any, keep: Callable[[object], int]) -> object:
 
     if value is None or type(value) in (bool, int, float, str):
         return value
+    value = as_array(value)
     if isinstance(value, np.ndarray | np.generic) and value.dtype.kind in _KINDS:
         array = np.asarray(value)
         _require_short(array.nbytes)
@@ -86,6 +88,15 @@ def _packed(value: Any, keep: Callable[[object], int]) -> object:
         fields = {name: _packed(getattr(value, name), keep) for name in _field_names(record)}
         return {"t": "record", "v": [record.__module__, record.__qualname__, fields]}
     return {"t": "handle", "v": [keep(value), f"{type(value).__name__} object"]}
+
+
+def as_array(value: Any) -> Any:
+    """A tensor of torch as an array of NumPy, without its history; anything else as it is."""
+    torch = sys.modules.get("torch")  # who has a tensor has imported it
+    if torch is None or not isinstance(value, torch.Tensor):
+        return value
+    value = value.detach().cpu().resolve_conj().resolve_neg()
+    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()  # NumPy has no bfloat16
 
 
 def _require_short(size: int) -> None:

@@ -7,14 +7,14 @@ leaves, and adds the shares up. Left out: devices, operations in place, derivati
 Source: Linnainmaa (1976); Baydin et al. (2018), section 3.2. Names, and relu′(0) = 0, are torch's.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
-Vjp = Callable[[np.ndarray], np.ndarray]  # vector-Jacobian product: gradient of the result → gradient of one parent
+ArrayLike = np.ndarray | np.generic | Sequence | float | int
+Vjp = Callable[[np.ndarray], Any]  # vector-Jacobian product: gradient of the result → gradient of one parent
 Axis = int | tuple[int, ...] | None
 _recording = True
 
@@ -84,12 +84,12 @@ class Tensor:
             raise ValueError(f"a tensor of shape {self.shape} needs backward(gradient) with a gradient of that shape")
         waiting = {id(self): start}
         for tensor in reversed(topological_order(self)):  # every child of a tensor comes before it
-            arrived = waiting.pop(id(tensor))
+            arrived = np.asarray(waiting.pop(id(tensor)))  # NumPy makes numbers of arrays without axes
             if not tensor.parents:
-                tensor.grad = arrived.copy() if tensor.grad is None else tensor.grad + arrived
+                tensor.grad = np.array(arrived if tensor.grad is None else tensor.grad + arrived)
             for parent, vjp in zip(tensor.parents, tensor._vjps, strict=True):
                 if parent.requires_grad:
-                    share = _summed_to(vjp(arrived), parent.shape).astype(parent.data.dtype, copy=False)
+                    share = _summed_to(np.asarray(vjp(arrived), dtype=parent.data.dtype), parent.shape)
                     waiting[id(parent)] = waiting[id(parent)] + share if id(parent) in waiting else share
 
     def __add__(self, other: "Tensor | ArrayLike") -> "Tensor":
@@ -220,7 +220,7 @@ def topological_order(tensor: Tensor) -> list[Tensor]:
     return order
 
 
-def _node(operation: str, data: np.ndarray, *shares: tuple[Tensor, Vjp]) -> Tensor:
+def _node(operation: str, data: ArrayLike, *shares: tuple[Tensor, Vjp]) -> Tensor:
     """The result of an operation, tied to its parents unless nobody will ask for gradients."""
     result = Tensor(data)
     if _recording and any(parent.requires_grad for parent, _ in shares):

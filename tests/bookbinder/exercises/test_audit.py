@@ -65,10 +65,22 @@ def test_the_identity_that_passes_is_found(found, sheet, edit):
 
 
 def test_all_arguments_given_back_are_found(exercise):
-    described = [text for text, _ in audit.trivial_answers(exercise(), lambda answer, rng: answer([1]))]
+    with audit.Judge(exercise()) as verdict_on:
+        answers = list(audit.trivial_answers(exercise(), lambda answer, rng: answer([1]), verdict_on.sandbox))
+    described = [text for text, _ in answers]
     assert described[-3:] == ["always returns [2]", "returns its first argument", "returns all its arguments"]
-    everything = list(audit.trivial_answers(exercise(), lambda answer, rng: answer([1])))[-1][1]
-    assert everything(1, 2, key=3) == (1, 2, 3)
+    assert answers[-1][1](1, 2, key=3) == (1, 2, 3)
+
+
+def test_an_answer_that_ends_its_process_does_not_end_the_audit(exercise):
+    with audit.Judge(exercise()) as verdict_on:
+        before = verdict_on.sandbox
+        assert verdict_on("solution", exercise().solution, "check", 0).result == "right"
+        assert verdict_on.sandbox is before
+        ending = f"import os\ndef {exercise().name}(*args):\n    os._exit(0)"
+        assert verdict_on("mutant", ending, "check", 0).result == "wrong"
+        assert verdict_on("solution", exercise().solution, "hidden", 1).result == "right"
+        assert verdict_on.sandbox is not before
 
 
 def test_a_mutant_that_survives_is_found(found, sheet, edit):

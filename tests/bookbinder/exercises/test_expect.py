@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from bookbinder.exercises import expect as expecting
 from bookbinder.exercises.expect import (
     AnswerError,
@@ -200,6 +201,16 @@ def test_a_report_of_several_lines_keeps_its_columns():
     failure = ExpectationError(returned=show(np.eye(2)), expected="one\ntwo")
     assert failure.lines()[1] == "expected  one\n          two"
     assert failure.lines()[0].splitlines()[1].startswith(" " * 10)
+
+
+def test_a_tensor_counts_as_the_array_of_its_numbers():
+    right = torch.tensor([1.0, 2.0], requires_grad=True)
+    expecting.expect([np.array([1.0, 2.0])], equals=[right], look="-")
+    expecting.expect({"a": right}, equals={"a": [1, 2]}, look="-")
+    with pytest.raises(ExpectationError, match=r"array\(\[1\., 2\."):
+        expecting.expect(np.array([1.0, 3.0]), equals=right, look="-")
+    with pytest.raises(ExpectationError):
+        expecting.expect(right, equals=np.array([1.0]), look="-")
 
 
 @pytest.mark.parametrize("holds", [False, None, 1, "yes", np.array([True, True]), np.bool_(False)])

@@ -7,6 +7,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import torch
 from bookbinder.exercises import expect as expecting
 from bookbinder.exercises import sandbox as module
 from bookbinder.exercises.expect import AnswerError
@@ -389,9 +390,53 @@ def test_nothing_is_left_when_the_process_cannot_be_started(scratch, monkeypatch
 
 
 def test_nothing_is_left_when_what_is_given_fails(scratch):
-    with pytest.raises(StoppedError), Sandbox(["1 / 0"]):
-        pass
+    with pytest.raises(StoppedError), Sandbox(["1 / 0"]) as sandbox:
+        sandbox.load([], "f")
     assert list(scratch.iterdir()) == []
+
+
+def test_a_second_answer_in_one_process_finds_nothing_of_the_first():
+    with Sandbox(["import numpy as np\nweights = np.ones(2)"]) as sandbox:
+        assert sandbox.load([("a", "weights[:] = 5\nleft_over = 1\nx = weights")], "x").tolist() == [5, 5]
+        assert sandbox.load([("b", "x = weights, 'left_over' in globals()")], "x")[1] is False
+        assert sandbox.load([("c", "x = weights")], "x").tolist() == [1, 1]
+
+
+def test_each_answer_has_the_whole_time():
+    with Sandbox([], Limits(seconds=0.8, answers=3)) as sandbox:
+        for _ in range(3):
+            assert sandbox.load([("a", "import time\ntime.sleep(0.4)\nx = 1")], "x") == 1
+
+
+def test_what_is_given_loads_while_this_process_goes_on():
+    begin = time.perf_counter()
+    with Sandbox(["import time\ntime.sleep(1)"]) as sandbox:
+        assert time.perf_counter() - begin < 0.9
+        assert not sandbox.has_ended
+        assert sandbox.load([("a", "x = 1")], "x") == 1
+        assert time.perf_counter() - begin >= 1
+
+
+def test_tensors_go_as_they_are_and_come_back_as_arrays():
+    code = """
+def f(x):
+    y = (x * torch.ones(2, requires_grad=True)).sum(dim=1)
+    return [y, x.dtype is torch.float32, {"half": y.bfloat16(), "mask": y > 0}]
+"""
+    given = ["import torch"]
+    total, is_single, more = asked(code, torch.tensor([[1.0, 2.0], [3.0, 4.5]]), given=given)
+    assert (type(total), total.dtype, total.tolist()) == (np.ndarray, np.float32, [3, 7.5])
+    assert is_single is True
+    assert more["half"].tolist() == [3, 7.5]
+    assert more["mask"].dtype == bool
+
+
+def test_a_module_stays_there_and_can_be_called():
+    code = "def f(n):\n    layer = nn.Linear(n, 1, bias=False)\n    nn.init.ones_(layer.weight)\n    return layer"
+    with Sandbox(["import torch\nfrom torch import nn"]) as sandbox:
+        layer = sandbox.load([("a", code)], "f")(3)
+        assert layer(torch.tensor([[1.0, 2.0, 4.0]])).tolist() == [[7]]
+        assert layer.weight.tolist() == [[1, 1, 1]]
 
 
 def test_nothing_is_left_when_the_reader_interrupts(scratch):
