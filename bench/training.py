@@ -2,8 +2,8 @@
 
     python bench/training.py [--rounds 7] [--quick]
 
-Prints a table, writes it to bench/training.md, and ends with status 1 if a speed or a result is not as required. The row
-of the import times whole processes that import torch and make the optimiser once.
+Prints a table, writes it to bench/training.md, and ends with status 1 if a speed or a result is not as required. The
+row of the import times whole processes that import torch and make the optimiser once.
 """
 
 import os

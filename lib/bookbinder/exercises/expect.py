@@ -154,7 +154,7 @@ def expect_error(kind: type[Exception], answer: Callable, /, *args: object, look
     Raises:
         ExpectationError: It returned something, or raised another error.
     """
-    expected = f"a {kind.__name__}"
+    expected = f"{'an' if kind.__name__[0] in 'AEIOU' else 'a'} {kind.__name__}"
     try:
         returned = answer(*args, **kwargs)
     except AnswerError as error:

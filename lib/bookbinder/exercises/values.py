@@ -91,10 +91,12 @@ def _packed(value: Any, keep: Callable[[object], int]) -> object:
 
 
 def as_array(value: Any) -> Any:
-    """A tensor of torch as an array of NumPy, without its history; anything else as it is."""
+    """A tensor of torch as an array of NumPy, without its history, and a shape as a tuple; anything else as it is."""
     torch = sys.modules.get("torch")  # who has a tensor has imported it
-    if torch is None or not isinstance(value, torch.Tensor):
+    if torch is None or not isinstance(value, torch.Tensor | torch.Size):
         return value
+    if isinstance(value, torch.Size):
+        return tuple(value)
     value = value.detach().cpu().resolve_conj().resolve_neg()
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy()  # NumPy has no bfloat16
 

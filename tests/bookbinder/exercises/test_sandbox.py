@@ -421,12 +421,13 @@ def test_tensors_go_as_they_are_and_come_back_as_arrays():
     code = """
 def f(x):
     y = (x * torch.ones(2, requires_grad=True)).sum(dim=1)
-    return [y, x.dtype is torch.float32, {"half": y.bfloat16(), "mask": y > 0}]
+    return [y, (x.shape, x.dtype is torch.float32), {"half": y.bfloat16(), "mask": y > 0}]
 """
     given = ["import torch"]
-    total, is_single, more = asked(code, torch.tensor([[1.0, 2.0], [3.0, 4.5]]), given=given)
+    total, (shape, is_single), more = asked(code, torch.tensor([[1.0, 2.0], [3.0, 4.5]]), given=given)
     assert (type(total), total.dtype, total.tolist()) == (np.ndarray, np.float32, [3, 7.5])
     assert is_single is True
+    assert shape == (2, 2)
     assert more["half"].tolist() == [3, 7.5]
     assert more["mask"].dtype == bool
 

@@ -100,6 +100,34 @@ def test_a_row_of_layers_stays_level():
     assert min(rows) > -2
 
 
+def test_every_layer_looks_alike():
+    x = Tensor(np.ones((2, 3)))
+    for _ in range(5):
+        matrix, bias = (Tensor(np.ones(shape), requires_grad=True) for shape in ((3, 3), (3,)))
+        x = (x @ matrix + bias).tanh()
+    columns = {}
+    for node in layered_graph(x).nodes:
+        columns.setdefault(node.position[0], []).append((node.position[1], node.operation))
+    tops = [max(rows)[1] for column, rows in sorted(columns.items()) if column > 0]
+    assert tops == ["@", "+", "tanh"] * 5  # the parameters stand below
+
+
+def test_a_long_edge_stays_in_its_row():
+    w, x, minus_target = Tensor(3.0, requires_grad=True), Tensor(2.0), Tensor(-10.0)
+    error = w * x + minus_target
+    squared, penalty = error * error, w * w
+    nodes = by_label(layered_graph(squared + penalty, names={"w": w, "s": squared, "r": penalty}))
+    assert nodes["r"].position == (3, 0)  # above s, because w is above what s was computed from
+    assert nodes["s"].position == (3, -1)
+    assert nodes["w"].position[1] > -0.25
+
+
+def test_rows_far_apart_are_left_where_they_are():
+    a, b, c, d = (Tensor(1.0, requires_grad=True) for _ in range(4))
+    nodes = layered_graph((a + b) * (c + d)).nodes
+    assert [node.position[1] for node in nodes if node.operation == "+"] == [-0.5, -2.5]
+
+
 def test_order_in_a_column_follows_the_parents():
     a, b = Tensor(1.0, requires_grad=True), Tensor(2.0, requires_grad=True)
     upper, lower = a.exp(), b.log()

@@ -287,6 +287,7 @@ def test_a_field_of_a_record_is_no_whole_number_of_elements():
         (((3, 4), (1,)), r"strides=\(1,\) must have one entry for each axis of shape=\(3, 4\)"),
         (((3, -4), (4, 1)), r"shape=\(3, -4\) has a negative size"),
         (((3,), (1,), -1), r"offset=-1 with strides=\(1,\) begins before the storage does"),
+        (((0,), (1,), -1), r"offset=-1 with strides=\(1,\) begins before the storage does"),
         (((3,), (-2,), 3), r"offset=3 with strides=\(-2,\) begins before the storage does"),
         (((3,), (1,), 0, 0), r"item_bytes must be at least 1, got 0"),
     ],
