@@ -3,10 +3,9 @@
 The result stands on the right. A tensor stands as many columns to the left of it as the longest way from one to the
 other has operations, so every edge points to the right. Nothing recurses: a chain of 100,000 operations is laid out.
 
-Left out: the drawing itself, and lanes for edges that skip columns (Sugiyama et al. (1981) route them between the
-nodes); a drawing bends such an edge.
+Left out: the drawing itself, and lanes for edges that skip columns, which a drawing has to bend; graphviz has both.
 
-Source: the layering is the longest-path one of Sugiyama et al. (1981).
+Source: after Sugiyama et al. (1981): columns first, then the order in each by the mean of its neighbours, then rows.
 """
 
 from collections.abc import Mapping

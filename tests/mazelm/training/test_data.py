@@ -166,7 +166,10 @@ def test_pixels_that_are_not_8_bit_grey(folder, image, mode):
 def test_damaged_files_are_named(folder):
     dataset = ImageFolder(folder)
     whole = dataset.paths[0].read_bytes()
-    for damaged in [b"", *(whole[:length] for length in (4, 20, 40, 50)), whole.replace(b"IDAT", b"(\xcdB\x16")]:
+    cut = [whole[:length] for length in (0, 4, 20, 40, 50)]
+    short_header = whole[:11] + b"\x0c" + whole[12:]  # the length of the first chunk, 12 in place of 13
+    no_pixels = whole[:36] + b"\x00" + whole[37:]  # the length of the second chunk, 0
+    for damaged in [*cut, short_header, no_pixels]:
         dataset.paths[0].write_bytes(damaged)
         with pytest.raises(ValueError, match=r"100\.png cannot be read as an image: "):
             dataset[0]
