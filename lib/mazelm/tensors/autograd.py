@@ -123,7 +123,8 @@ class Tensor:
         return self * -1
 
     def __sub__(self, other: "Tensor | ArrayLike") -> "Tensor":
-        return self + -_lifted(other, self)
+        a, b = self, _lifted(other, self)
+        return _node("-", a.data - b.data, (a, lambda g: g), (b, lambda g: -g))
 
     __radd__, __rmul__ = __add__, __mul__
     __rsub__, __rtruediv__, __rpow__, __rmatmul__ = map(_reflected, (__sub__, __truediv__, __pow__, __matmul__))
@@ -231,9 +232,8 @@ def _node(operation: str, data: ArrayLike, *shares: tuple[Tensor, Vjp]) -> Tenso
 
 def _lifted(value: "Tensor | ArrayLike", like: Tensor) -> Tensor:
     """The value as a tensor; a Python number takes the dtype of its partner."""
-    if isinstance(value, Tensor):
-        return value
-    return Tensor(np.asarray(value, dtype=like.data.dtype if isinstance(value, int | float) else None))
+    dtype = like.data.dtype if isinstance(value, int | float) else None
+    return value if isinstance(value, Tensor) else Tensor(np.asarray(value, dtype=dtype))
 
 
 def _summed_to(gradient: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
