@@ -61,7 +61,7 @@ class Layout:
     def offsets(self) -> Int[np.ndarray, "..."]:
         """The place in the storage of every element, as an array of the tensor's own shape.
 
-        place(i₁, …, iₙ) = offset + i₁·stride₁ + … + iₙ·strideₙ
+        place(i₀, …, iₙ₋₁) = offset + i₀·stride₀ + … + iₙ₋₁·strideₙ₋₁
         """
         places = np.array(self.offset)
         for size, stride in zip(self.shape, self.strides, strict=True):
