@@ -53,7 +53,8 @@ class Remote:
             StoppedError: It used up what it may, or its process ended.
         """
         TRACE.record(self._name, args, kwargs)
-        return self._sandbox.ask({"do": "call", "target": self._number, "args": args, "kwargs": kwargs}, self._name)
+        request = {"do": "call", "target": self._number, "args": args, "kwargs": kwargs}
+        return self._sandbox.ask(request, f"{self._name}(…)")  # so is called what it returns
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # what Python itself asks for, to copy or to pickle

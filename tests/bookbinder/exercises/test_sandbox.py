@@ -148,6 +148,15 @@ def test_the_calls_are_counted_and_the_last_one_is_known(monkeypatch):
     assert (trace.calls, trace.called) == (2, "f([2], n=3)")
 
 
+def test_a_call_of_what_was_returned_is_told_from_a_call_of_the_answer(monkeypatch):
+    trace = expecting.Trace()
+    monkeypatch.setattr(module, "TRACE", trace)
+    with Sandbox([]) as sandbox:
+        answer = sandbox.load([("a", "def f(x):\n    return x, lambda y: y")], "f")
+        answer(1)[1](5)
+    assert trace.called == "f(…)(5)"
+
+
 def test_what_is_printed_is_there_at_once_and_in_full():
     code = "import sys\ndef f():\n    print('one')\n    print('two', file=sys.stderr)\n    return 1"
     for _ in range(5):

@@ -102,6 +102,18 @@ def test_it_does_not_matter_who_sets_the_gradients_to_zero(kind):
     assert torch.equal(first.values, second.values)
 
 
+def test_after_the_model_has_cleared_its_gradients_the_optimiser_still_can():
+    model = small_model()
+    optimizer = SGD(model.parameters(), learning_rate=0.1)
+    model.zero_grad()  # takes the views off the parameters
+    F.cross_entropy(model(batch()[0]), batch()[1]).backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    assert all((parameter.grad == 0).all() for parameter in model.parameters())
+    F.cross_entropy(model(batch()[0]), batch()[1]).backward()
+    assert torch.equal(optimizer.gradient, torch.cat([parameter.grad.reshape(-1) for parameter in model.parameters()]))
+
+
 def test_gradients_that_were_set_to_none_count_as_zero():
     model = small_model()
     optimizer = SGD(model.parameters(), learning_rate=0.1)
