@@ -153,7 +153,8 @@ def split_indices(
     labels the draw is stratified: of each class the test split gets its share, rounded up or down, and the other two
     are off by less than two. A class with fewer than 1/test members may so be missing from the test split.
 
-    A split by group (all images of one patient together) is a split of the groups: pass their number as size.
+    A split by group (all images of one patient together) is a split of the groups: pass their number as size. The
+    shares are then shares of the groups, and those of the samples only if the groups are of similar size.
 
     Args:
         size: How many samples (or groups) there are.
