@@ -1,6 +1,5 @@
 import json
 import os
-import shutil
 
 import pytest
 import torch
@@ -198,4 +197,3 @@ def test_nothing_in_it_is_a_pickle(tmp_path):
     _, path = saved(tmp_path)
     for file in path.iterdir():
         assert not file.read_bytes().startswith((b"PK", b"\x80"))
-    shutil.rmtree(path)
