@@ -106,16 +106,18 @@ def _run_all(book: Book, lessons: list[Lesson], jobs: int, notify: Callable[[Out
     """Run the lessons in threads, because nbclient would take Ctrl-C for itself in the main one."""
     with tempfile.TemporaryDirectory(prefix="book-kernel-") as folder, ThreadPoolExecutor(jobs) as pool:
         environment = kernel.environment(Path(folder))
-        waiting = [pool.submit(_run_one, book, lesson, environment) for lesson in lessons]
-        outcomes = []
+        waiting, outcomes = [], []
         try:
+            waiting += [pool.submit(_run_one, book, lesson, environment) for lesson in lessons]
             for future in as_completed(waiting):
                 outcomes.append(future.result())
                 notify(outcomes[-1])
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for kernel_process in psutil.Process().children(recursive=True):
-                kernel_process.kill()  # the threads that wait for it end then
+            while not all(future.done() for future in waiting):  # a thread may be about to start its kernel
+                for kernel_process in psutil.Process().children(recursive=True):
+                    kernel_process.kill()  # the thread that waits for it ends then
+                time.sleep(0.05)
             raise
         return outcomes
 
