@@ -15,12 +15,15 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).resolve().parents[2]
 LIB = ROOT / "lib"
 PACKAGES = ["common", *(name for chapter in load_book(ROOT).chapters for name in chapter.packages)]
-OF_ALGORITHMS = {"numpy", "torch", "gymnasium", "jaxtyping", "einops", "safetensors", "PIL"}  # what it may stand on
+ENVS = ROOT / "envs"
+OF_ALGORITHMS = {"numpy", "scipy", "torch", "gymnasium", "jaxtyping", "einops", "safetensors", "PIL"}  # what it may use
+OF_MAZES = {"numpy", "gymnasium", "jaxtyping"}
 OF_COMMON = {"matplotlib", "cycler", "IPython"}  # figures and displays, which only mazelm.common makes
 
 
 def modules(package: str) -> list[Path]:
-    return sorted((LIB / package).rglob("*.py"))
+    root = ENVS if package == "mazes" else LIB
+    return sorted((root / package).rglob("*.py"))
 
 
 def imports(source: str) -> set[str]:
@@ -70,6 +73,20 @@ def test_an_algorithm_stands_on_few_packages_and_never_on_the_machinery(path):
     assert not {name for name in imports(source) if name.split(".")[0] in ("bookbinder", "mazes")}
     allowed = OF_ALGORITHMS | OF_COMMON if path.is_relative_to(LIB / "mazelm/common") else OF_ALGORITHMS
     assert outsiders(source) <= allowed
+
+
+@pytest.mark.parametrize("path", modules("mazes"), ids=lambda path: path.stem)
+def test_the_mazes_know_neither_the_algorithms_nor_the_machinery(path):
+    source = path.read_text()
+    assert not {name for name in imports(source) if name.split(".")[0] in ("bookbinder", "mazelm")}
+    assert outsiders(source) <= OF_MAZES
+
+
+def test_tables_and_mazes_do_without_torch():
+    names = [path.relative_to(LIB).with_suffix("").as_posix().replace("/", ".") for path in modules("mazelm/tabular")]
+    imported = ", ".join(sorted({name.removesuffix(".__init__") for name in names} | {"mazes"}))
+    command = [sys.executable, "-c", f"import sys, {imported}; sys.exit('torch' in sys.modules)"]
+    assert subprocess.run(command, check=False).returncode == 0  # a second of start less for each lesson
 
 
 def test_what_an_algorithm_stands_on_is_in_the_base_install():
@@ -149,4 +166,4 @@ def test_no_file_names_the_host_of_a_package_index():
 def test_every_test_folder_mirrors_one_of_the_library():
     kinds = {"parity", "site"}  # against other libraries, and in a browser
     folders = {path.parent.relative_to(ROOT / "tests").as_posix() for path in (ROOT / "tests").rglob("test_*.py")}
-    assert {folder for folder in folders - kinds if not (LIB / folder).is_dir()} <= {"."}
+    assert {folder for folder in folders - kinds if not any((root / folder).is_dir() for root in (LIB, ENVS))} <= {"."}

@@ -24,6 +24,7 @@ DECLARED = [
     + PROJECT["optional-dependencies"]["site"]
     + PROJECT["optional-dependencies"]["test"]
     + PROJECT["optional-dependencies"]["teach"]
+    + PROJECT["optional-dependencies"]["bench"]
 ]
 PIN_LINES = [line for line in (ROOT / "constraints.txt").read_text().splitlines() if not line.startswith("#")]
 

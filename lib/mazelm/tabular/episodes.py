@@ -1,0 +1,121 @@
+"""Experience: one step, one episode, and how a policy makes them.
+
+Every learner of chapters 7 and 8 stands on these records. `terminated` means that the task ended; an episode that was
+cut short by a time limit is not terminated, and what would have followed has to be estimated.
+
+Source: Sutton & Barto (2018), section 3.3; Pardo et al. (2018) for time limits.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import gymnasium as gym
+import numpy as np
+from jaxtyping import Float, Num
+
+from mazelm.tabular.mdp import as_probabilities
+
+_BLOCK = 1024  # random numbers drawn at a time: one draw of a block costs little more than one draw of a number
+
+
+class Transition(NamedTuple):
+    """One step of experience."""
+
+    state: int
+    action: int
+    reward: float
+    next_state: int
+    terminated: bool  # the task ended here; a time limit does not count
+
+
+class Episode(NamedTuple):
+    """What one episode came to."""
+
+    total: float  # the sum of its rewards, not discounted
+    steps: int
+    terminated: bool  # False: a time limit cut it short
+
+
+class Trajectory(NamedTuple):
+    """One episode, step by step: rewards[t] was paid for actions[t], taken in states[t]."""
+
+    states: list[int]
+    actions: list[int]
+    rewards: list[float]
+    last_state: int  # the state that the last action reached
+    terminated: bool  # False: a time limit cut it short, and something would have followed
+
+    def returns(self, discount: float, *, bootstrap: float = 0.0) -> list[float]:
+        """The return from each step on, computed backwards.
+
+            Gₜ = rₜ + γ·Gₜ₊₁
+
+        Args:
+            discount: γ, the worth now of one unit of reward one step later.
+            bootstrap: What is expected to follow from the last state. Used only where the episode was cut short: after
+                a step that ended the task nothing follows.
+        """
+        following = 0.0 if self.terminated else bootstrap
+        returns = []
+        for reward in reversed(self.rewards):
+            following = reward + discount * following
+            returns.append(following)
+        return returns[::-1]
+
+
+def uniforms(rng: np.random.Generator) -> Iterator[float]:
+    """Uniform random numbers in [0, 1) without end, as Python floats, drawn a block at a time."""
+    while True:
+        yield from rng.random(_BLOCK).tolist()
+
+
+def epsilon_greedy(row: list[float] | Float[np.ndarray, " A"], epsilon: float, *, rng: np.random.Generator) -> int:
+    """An action drawn by the ε-greedy rule: at random with probability ε, else the best one.
+
+        π(a | s) = ε / |A| + (1 − ε)·[a is the first of the best actions]
+
+    Args:
+        row: Q(s, ·), the value of each action.
+        epsilon: ε, the chance that the action is drawn without looking at the values.
+        rng: Where chance comes from.
+
+    Source: Sutton & Barto (2018), section 2.2.
+    """
+    if rng.random() < epsilon:
+        return int(rng.integers(len(row)))
+    return int(np.argmax(row))
+
+
+def epsilon_greedy_probabilities(q: Float[np.ndarray, "S A"], epsilon: float) -> Float[np.ndarray, "S A"]:
+    """The ε-greedy rule as a policy: the probability of each action in each state.
+
+    π(a | s) = ε / |A| + (1 − ε)·[a is the first of the best actions]
+    """
+    n_states, n_actions = q.shape
+    probabilities = np.full(q.shape, epsilon / n_actions)
+    probabilities[np.arange(n_states), q.argmax(axis=1)] += 1 - epsilon
+    return probabilities
+
+
+def run_episode(
+    env: gym.Env, policy: Num[np.ndarray, "..."], *, rng: np.random.Generator, seed: int | None = None
+) -> Trajectory:
+    """Follow a policy to the end of an episode, or to the time limit.
+
+    Args:
+        env: An environment with numbered states and actions; one that may never end needs a time limit.
+        policy: One action for each state (S,), or the probability of each action (S, A).
+        rng: Where the policy's chance comes from.
+        seed: For the environment's own chance; None lets its present generator go on. Seed the first episode only.
+    """
+    ladder = np.cumsum(as_probabilities(policy, int(env.observation_space.n), int(env.action_space.n)), axis=1)
+    states, actions, rewards = [], [], []
+    state, _ = env.reset(seed=seed)
+    terminated = truncated = False
+    while not (terminated or truncated):
+        action = int(np.searchsorted(ladder[state], rng.random() * ladder[state, -1], side="right"))
+        states.append(int(state))
+        actions.append(action)
+        state, reward, terminated, truncated, _ = env.step(action)
+        rewards.append(float(reward))
+    return Trajectory(states, actions, rewards, int(state), bool(terminated))

@@ -1,0 +1,1 @@
+"""Small decision problems from the literature, whose answers are published."""
