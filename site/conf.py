@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageSequence
 from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors.toctree import TocTreeCollector
@@ -109,6 +110,7 @@ register_plugin("sphinxcontrib.bibtex.style.referencing", "author_year_round", R
 _FIELD_OF_TUPLE = re.compile(r"Alias for field number \d+")
 _PUNCTUATED = re.compile(r'(<span class="math notranslate nohighlight">[^<]*</span>[,.;:!?)]+)')
 _SIGNATURE = re.compile(r'<dt class="sig .*?</dt>', re.DOTALL)
+_PICTURE = re.compile(r'<img [^>]*?src="(?P<src>[^":]+\.png)"[^>]*>')
 _SECTION = re.compile(r"(Args|Returns|Raises|Yields|Attributes|Examples?):$")
 
 
@@ -173,4 +175,21 @@ def mend_page(app: Sphinx, pagename: str, templatename: str, context: dict[str, 
     """Mend the page: roles that mislead a screen reader, lists of definitions without a term, commas that go astray."""
     body = context.get("body", "").replace(' role="doc-biblioentry"', "").replace(' role="list"', "")
     body = _SIGNATURE.sub(lambda match: re.sub(r"(</?)d[ld]>", r"\1div>", match[0]), body)
-    context["body"] = _PUNCTUATED.sub(r'<span class="unbroken">\1</span>', body)
+    body = _PUNCTUATED.sub(r'<span class="unbroken">\1</span>', body)
+    context["body"] = _PICTURE.sub(lambda match: _standing(match, pagename, app), body)
+
+
+def _standing(picture: re.Match[str], pagename: str, app: Sphinx) -> str:
+    """An animated picture as one that stands still, and a button that plays it (book.js)."""
+    moving = Path(app.outdir, pagename).parent / picture["src"]
+    source = next((Path(app.srcdir, path) for path, (_, name) in app.env.images.items() if name == moving.name), None)
+    if source is None or not getattr(image := Image.open(source), "is_animated", False):
+        return picture[0]
+    still = moving.with_stem(f"{moving.stem}-still")
+    still.parent.mkdir(parents=True, exist_ok=True)
+    image.save(still)  # the first picture of the file, which is not part of the animation
+    milliseconds = [frame.info.get("duration", 0) for frame in ImageSequence.Iterator(image)][1:]
+    seconds = image.info["loop"] * sum(milliseconds) / 1000
+    shown = picture[0].replace(picture["src"], picture["src"].replace(moving.name, still.name))
+    button = f'data-moving="{picture["src"]}" data-seconds="{seconds:.1f}">Play the animation'
+    return f'{shown}<button class="play" type="button" {button}</button>'

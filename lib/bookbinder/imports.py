@@ -42,7 +42,7 @@ def notebook_imports(notebook: NotebookNode) -> set[str]:
 
 
 def library_files(names: set[str], root: Path) -> list[Path]:
-    """The files of this repository behind the names, their packages' and everything that those import in turn."""
+    """The files of this repository behind the names, their packages' with the data in them, and what those import."""
     found: set[Path] = set()
     waiting = set(names)
     seen: set[str] = set()
@@ -54,7 +54,8 @@ def library_files(names: set[str], root: Path) -> list[Path]:
         for path in _module_files(name, root):
             if path not in found:
                 found.add(path)
-                waiting.update(imported_names(path.read_text(encoding="utf-8")))
+                if path.suffix == ".py":
+                    waiting.update(imported_names(path.read_text(encoding="utf-8")))
     return sorted(found)
 
 
@@ -67,9 +68,13 @@ def library_digest(notebook: NotebookNode, root: Path) -> str:
 
 
 def _module_files(name: str, root: Path) -> Iterator[Path]:
-    """The module's file and the __init__ of each package above it, where they are ours."""
+    """The module's file, and each package above it with the data that lie in its folder, where they are ours."""
     words = name.split(".")
     for source in SOURCE_ROOTS:
         for depth in range(1, len(words) + 1):
             base = root.joinpath(source, *words[:depth])
-            yield from (path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file())
+            if (base / "__init__.py").is_file():
+                yield base / "__init__.py"
+                yield from (path for path in base.iterdir() if path.is_file() and path.suffix not in (".py", ".pyc"))
+            if base.with_suffix(".py").is_file():
+                yield base.with_suffix(".py")

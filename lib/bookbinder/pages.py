@@ -218,15 +218,18 @@ def exercises_page(book: Book, notebooks: Notebooks, exercises: list[Exercise]) 
 def reference_pages(book: Book) -> dict[str, str]:
     """The reference of the library: a page for each module, and one that lists them in the order of the book."""
     library = book.root / "lib" / PACKAGE
-    packages = ["common", *(name for chapter in book.chapters for name in chapter.packages)]
+    packages = [library / name for name in ("common", *(name for one in book.chapters for name in one.packages))]
     lines, names, tree = [f"# The library {PACKAGE}", "", _docstring(library / "__init__.py"), ""], [], {}
-    for package in packages:
-        modules = sorted(path for path in (library / package).glob("*.py") if path.stem != "__init__")
+    for package in [*packages, *sorted(path.parent for path in (book.root / "envs").glob("*/__init__.py"))]:
+        root = package.parents[1] if package.is_relative_to(library) else package.parent
+        modules = sorted(
+            path for path in package.rglob("*.py") if path.stem != "__init__" or "\ndef " in path.read_text()
+        )
         if modules:
-            lines += [f"## {PACKAGE}.{package}", "", _docstring(library / package / "__init__.py"), ""]
+            lines += [f"## {_dotted(package, root)}", "", _docstring(package / "__init__.py"), ""]
         for path in modules:
-            name = f"{PACKAGE}.{package}.{path.stem}"
-            names.append(f"{package}.{path.stem} <{name}>")
+            name = _dotted(path.with_suffix("") if path.stem != "__init__" else path.parent, root)
+            names.append(f"{name.removeprefix(f'{PACKAGE}.')} <{name}>")
             lines += [f"[`{name}`]({name}.rst)", f": {_docstring(path)}", ""]
             tree[f"reference/{name}.rst"] = f"{name}\n{'=' * len(name)}\n\n.. automodule:: {name}\n   :members:\n"
     tree["reference/index.md"] = "\n".join(lines + toctree(names))
@@ -258,3 +261,7 @@ def _docstring(path: Path) -> str:
     """The first paragraph of a module's docstring, on one line."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) if path.is_file() else None
     return " ".join((text or "").partition("\n\n")[0].split())
+
+
+def _dotted(path: Path, root: Path) -> str:
+    return ".".join(path.relative_to(root).parts)

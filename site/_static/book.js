@@ -70,6 +70,28 @@
     script.addEventListener("load", () => script.remove());
   });
 
+  // An animation stands still until it is asked for, and can be stopped: motion beside a text keeps many from reading.
+  const timers = new WeakMap();
+  const stop = (button) => {
+    clearTimeout(timers.get(button));
+    timers.delete(button);
+    button.textContent = "Play the animation";
+    button.previousElementSibling.src = button.dataset.still;
+  };
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button.play");
+    if (!button) return;
+    if (timers.has(button)) return stop(button);
+    const picture = button.previousElementSibling;
+    button.dataset.still ??= picture.getAttribute("src");
+    picture.src = `${button.dataset.moving}?${Date.now()}`; // another address, or it goes on where it had stopped
+    button.textContent = "Stop";
+    timers.set(button, setTimeout(() => stop(button), 1000 * Number(button.dataset.seconds)));
+  });
+  window.addEventListener("beforeprint", () => {
+    document.querySelectorAll("button.play").forEach((button) => timers.has(button) && stop(button));
+  });
+
   const scrolling = "article :is(pre, mjx-container[display='true'], .pst-scrollable-table-container, .cell_output .output, div.math)";
   const reach = () => document.querySelectorAll(scrolling).forEach((box) => {
     if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;

@@ -32,3 +32,12 @@ def test_the_digest_changes_with_what_is_imported_and_only_then(book, module, ch
     before = library_digest(notebook, book.root)
     path.write_text(path.read_text() + "\nextra = 1\n")
     assert (library_digest(notebook, book.root) != before) == changes
+
+
+def test_the_data_of_a_package_count_as_its_code(book):
+    folder = book.root / "lib" / "small" / "numbers"
+    before = library_digest(read_text(book.lessons[0]), book.root)
+    (folder / "table.txt").write_text("1 2 3\n")
+    with_data = library_digest(read_text(book.lessons[0]), book.root)
+    (folder / "table.txt").write_text("1 2 4\n")
+    assert len({before, with_data, library_digest(read_text(book.lessons[0]), book.root)}) == 3
