@@ -83,7 +83,7 @@ def draw_maze(
         _draw_arrows(ax, maze, np.asarray(policy))
     if path is not None:
         _draw_path(ax, path, cols)
-    corner = numbers is not None or policy is not None  # the middle of the cell is taken
+    corner = numbers is not None or policy is not None or path is not None  # the middle of the cell is taken
     for letter, (row, col) in (("S", maze.start), ("G", maze.goal)):
         place = (col - 0.36, row - 0.3) if corner else (col, row)
         dark = values is not None and image is not None and _is_dark(image, np.ravel(values)[row * cols + col])
