@@ -87,7 +87,13 @@ def draw_maze(
     for letter, (row, col) in (("S", maze.start), ("G", maze.goal)):
         place = (col - 0.36, row - 0.3) if corner else (col, row)
         dark = values is not None and image is not None and _is_dark(image, np.ravel(values)[row * cols + col])
-        style: dict[str, Any] = {"ha": "center", "va": "center", "size": 8 if corner else 11, "weight": "bold", "zorder": 6}
+        style: dict[str, Any] = {
+            "ha": "center",
+            "va": "center",
+            "size": 8 if corner else 11,
+            "weight": "bold",
+            "zorder": 6,
+        }
         ax.text(place[0], place[1], letter, color="white" if dark else "black", **style)
     return image
 
@@ -126,7 +132,7 @@ def _draw_arrows(ax: Axes, maze: Grid, policy: Num[np.ndarray, "..."]) -> None:
     row, col = np.divmod(np.arange(walls.size), walls.shape[1])
     shown = ~walls.ravel() & (np.arange(walls.size) != maze.goal[0] * walls.shape[1] + maze.goal[1])
     for action, (right, down) in enumerate(_MOVES):
-        length = np.where(probabilities[:, action] > 0.99, 0.6, 0.15 + 0.3 * probabilities[:, action])
+        length = 0.6 * (probabilities[:, action] > 0) if policy.ndim == 1 else 0.15 + 0.3 * probabilities[:, action]
         s = np.flatnonzero(shown & (probabilities[:, action] > 0.01))
         if s.size == 0:
             continue

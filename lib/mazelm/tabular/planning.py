@@ -293,7 +293,7 @@ def _until(sweeps: Iterator[Sweep], discount: float, tolerance: float) -> tuple[
 
 def _is_best(q: Float[np.ndarray, "S A"]) -> Bool[np.ndarray, "S A"]:
     """Which actions are as good as any in their state, but for rounding."""
-    return q >= q.max(axis=1, keepdims=True) - _TIE * max(1.0, float(np.abs(q).max()))
+    return q >= q.max(axis=1, keepdims=True) - _TIE * np.abs(q).max()
 
 
 def _sweep_in_place(process: MarkovRewardProcess, values: Float[np.ndarray, " S"], discount: float) -> None:

@@ -227,6 +227,11 @@ def test_ties_go_to_the_first_action_even_where_rounding_says_otherwise():
     assert policy_improvement(mdp, np.array([2]), np.zeros(1), discount=0.9).tolist() == [0]
 
 
+def test_ties_do_not_depend_on_the_unit_of_the_rewards():
+    mdp = TabularMDP(np.zeros((1, 2, 1)), np.array([[1e-12, 2e-12]]), np.ones((1, 2)))
+    assert greedy_policy(mdp, np.zeros(1), discount=0.9).tolist() == [1]
+
+
 def test_rounds_of_policy_iteration_never_get_worse_and_end(rng):
     for _ in range(20):
         mdp = random_mdp(rng, n_states=8, end=0.02)
