@@ -32,7 +32,7 @@ def show_animation(
     """
     if frames < 2:
         raise ValueError(f"frames must be at least 2, got {frames}")
-    images = [_rendered(draw(i)) for i in range(frames)]
+    images = _with_one_palette([_rendered(draw(i)) for i in range(frames)])
     durations = [milliseconds] * (frames - 1) + [_LAST_MS]
     file = io.BytesIO()
     # The first image that is saved is not part of the animation (default_image): it is the one that stands still.
@@ -43,8 +43,18 @@ def show_animation(
 
 
 def _rendered(figure: Figure) -> Image.Image:
-    """The figure in the colours of a palette."""
+    """The figure as a picture."""
     file = io.BytesIO()
-    figure.savefig(file, format="png", metadata={"Software": None})
+    figure.savefig(file, format="png")
     plt.close(figure)
-    return Image.open(file).convert("RGB").quantize(_COLORS, dither=Image.Dither.NONE)
+    return Image.open(file).convert("RGB")
+
+
+def _with_one_palette(images: list[Image.Image]) -> list[Image.Image]:
+    """The pictures in the same few colours, so that one frame can be stored as its difference from the last."""
+    width, height = images[0].size
+    column = Image.new("RGB", (width, height * len(images)))
+    for i, image in enumerate(images):
+        column.paste(image, (0, i * height))
+    column = column.quantize(_COLORS, dither=Image.Dither.NONE)
+    return [column.crop((0, i * height, width, (i + 1) * height)) for i in range(len(images))]

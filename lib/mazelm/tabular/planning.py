@@ -21,7 +21,7 @@ from scipy.sparse.linalg import spsolve
 
 from mazelm.tabular.mdp import MarkovRewardProcess, TabularMDP
 
-_TIE = 1e-9  # actions whose values differ by less, relative to the largest value, count as equally good
+_TIE = 1e-9  # to a greedy policy, actions whose values differ by less of the largest value are equally good
 _CHECK_EVERY = 10  # sweeps between two looks at the stopping rule
 
 
@@ -134,7 +134,7 @@ def greedy_policy(mdp: TabularMDP, values: Float[np.ndarray, " S"], *, discount:
     Actions that differ by rounding only count as equally good, so that the answer is the same on every machine.
     """
     q = mdp.q_values(values, discount=discount)
-    return _is_best(q).argmax(axis=1)
+    return _is_best(q, _TIE).argmax(axis=1)
 
 
 def policy_improvement(
@@ -144,7 +144,8 @@ def policy_improvement(
 
     Without the second half, two equally good policies could take turns for ever.
     """
-    best = _is_best(mdp.q_values(values, discount=discount))
+    rounding = 1e-13 / max(1 - discount, 1e-4)  # a linear solve loses about as many digits as 1 / (1 − γ) has
+    best = _is_best(mdp.q_values(values, discount=discount), rounding)
     keeps = best[np.arange(mdp.n_states), policy]
     return np.where(keeps, policy, best.argmax(axis=1))
 
@@ -291,9 +292,9 @@ def _until(sweeps: Iterator[Sweep], discount: float, tolerance: float) -> tuple[
     return last, rounds
 
 
-def _is_best(q: Float[np.ndarray, "S A"]) -> Bool[np.ndarray, "S A"]:
-    """Which actions are as good as any in their state, but for rounding."""
-    return q >= q.max(axis=1, keepdims=True) - _TIE * np.abs(q).max()
+def _is_best(q: Float[np.ndarray, "S A"], tie: float) -> Bool[np.ndarray, "S A"]:
+    """Which actions are as good as any in their state, but for a difference of `tie` relative to the largest value."""
+    return q >= q.max(axis=1, keepdims=True) - tie * np.abs(q).max()
 
 
 def _sweep_in_place(process: MarkovRewardProcess, values: Float[np.ndarray, " S"], discount: float) -> None:

@@ -332,21 +332,33 @@ def test_exploring_starts_look_beyond_a_time_limit():
     assert estimate.values[0, 0] == pytest.approx(-3.5, abs=0.2)
 
 
-def test_the_value_beyond_a_cut_is_that_of_the_policy_with_its_random_actions():
-    """One step, then the cut: Q(0, 0) = −1 + V(1), with V(1) the mean over an ε-greedy choice, not the best action."""
-    estimate = Estimate.blank(4, 2)
-    estimate.values[1] = [-10.0, -2.0]
-    estimate.counts[:] = 10**9  # so that nothing moves, and the last return can be read off the change
-    estimate.counts[0, 0] = 0
+def one_step_from_state_0(loop_of):
+    """What Q(0, 0) becomes after a single step and a cut, where Q(1, ·) is −10 and −2: −1, plus the value of state 1."""
     env = TimeLimit(TabularEnv(chain(2), start=0), 1)
-    config = ControlConfig(episodes=1, epsilon=0.5)
     for seed in range(20):
-        copy = Estimate(estimate.values.copy(), estimate.counts.copy())
-        run(monte_carlo_control(env, copy, config, rng=np.random.default_rng(seed)))
-        if copy.counts[0, 0] == 1:
-            assert copy.values[0, 0] == pytest.approx(-1 + 0.5 * (-10 - 2) / 2 + 0.5 * -2)
-            return
-    pytest.fail("no run took the step")
+        estimate = Estimate.blank(4, 2)
+        estimate.values[1] = [-10.0, -2.0]
+        run(loop_of(env, estimate, np.random.default_rng(seed)))
+        if estimate.counts[0, 0] == 1:  # the other action ends the task
+            return estimate.values[0, 0]
+    return None
+
+
+def test_the_value_beyond_a_cut_is_that_of_the_policy_in_use():
+    policy = np.tile([0.25, 0.75], (4, 1))
+
+    def predict(env, estimate, rng):
+        return monte_carlo_prediction(env, policy, estimate, PredictionConfig(episodes=1), rng=rng)
+
+    def control(env, estimate, rng):
+        return monte_carlo_control(env, estimate, ControlConfig(episodes=1, epsilon=0.4), rng=rng)
+
+    def starts(env, estimate, rng):
+        return exploring_starts(env, estimate, PredictionConfig(episodes=1), rng=rng)
+
+    assert one_step_from_state_0(predict) == pytest.approx(-1 + 0.25 * -10 + 0.75 * -2)
+    assert one_step_from_state_0(control) == pytest.approx(-1 + 0.4 * (-10 - 2) / 2 + 0.6 * -2)
+    assert one_step_from_state_0(starts) == pytest.approx(-1 - 2)
 
 
 # --- how the loops behave

@@ -143,8 +143,9 @@ def test_many_steps_are_the_whole_return(trajectory, discount):
     assert many == pytest.approx(whole, abs=1e-9)
 
 
-@given(tables, st.integers(1, 5), st.sampled_from([0.5, 0.9]))
-def test_the_true_values_are_where_n_step_returns_stay_on_average(_values, n, discount):
+@pytest.mark.parametrize("discount", [0.5, 0.9])
+@pytest.mark.parametrize("n", [1, 2, 3, 5])
+def test_the_true_values_stay_where_they_are(n, discount):
     """On a model without chance the n-step return of the true values is the true value."""
     ring = TabularMDP(np.eye(3)[[1, 2, 0]][:, None, :], np.array([[1.0], [2.0], [4.0]]))
     truth = exact_values(ring, np.zeros(3, dtype=int), discount=discount)
@@ -210,7 +211,7 @@ def test_control_goes_on_beyond_a_time_limit(n):
     """To go on is worth more than to end; who takes the clock for the end finds both worth about the same."""
     q = zeros(1, 2)
     env = TimeLimit(TabularEnv(two_ways()), max_episode_steps=5)
-    config = NStepSarsaConfig(n=n, episodes=2000, step_size=0.05, discount=0.5, epsilon=0.0)
+    config = NStepSarsaConfig(n=n, episodes=500, step_size=0.1, discount=0.5, epsilon=0.0)
     q[0][1] = 0.1  # greedy: it goes on
     list(n_step_sarsa(env, q, config, rng=np.random.default_rng(0)))
     assert q[0] == [0.0, pytest.approx(2.0, abs=1e-6)]
@@ -230,13 +231,17 @@ def test_ended_and_cut_differ():
 
 @pytest.mark.parametrize("n", [1, 3, 16])
 def test_the_walk_is_estimated_without_bias(unchecked, n):
-    """Means over 50 seeds, late in learning with a small step: within three standard errors of the exact values."""
+    """Means over 50 seeds, in the end with a small step: within three standard errors of the exact values.
+
+    A constant step size leaves a bias of its order where states are visited again: with 0.1 alone this test fails.
+    """
     env, fair, truth = TabularEnv(random_walk(3), start=1), np.full((3, 2), 0.5), random_walk_values(3)
     ends = []
     for seed in range(50):
-        values = [0.5] * 3
-        config = NStepConfig(n=n, episodes=150, step_size=0.05, discount=1.0)
-        list(n_step_prediction(env, fair, values, config, rng=np.random.default_rng(seed)))
+        values, rng = [0.5] * 3, np.random.default_rng(seed)
+        for episodes, step_size in ((60, 0.1), (200, 0.02)):
+            config = NStepConfig(n=n, episodes=episodes, step_size=step_size, discount=1.0)
+            list(n_step_prediction(env, fair, values, config, rng=rng))
         ends.append(values)
     error = np.std(ends, axis=0, ddof=1) / np.sqrt(50)
     assert (np.abs(np.mean(ends, axis=0) - truth) < 3 * error).all()

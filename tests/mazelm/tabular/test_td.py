@@ -405,7 +405,7 @@ def best_values(mdp, epsilon, discount):
 def test_td_estimates_lie_within_three_standard_errors_of_the_truth():
     """Over 50 seeds. The step sizes fall, in stages: with a constant one the mean of many runs is not the truth either,
     because the error at a step and the values that it meets come from the same walk. (With 0.1 to the end it is off by
-    five standard errors.)
+    two to five standard errors.)
     """
     env, mdp = small_maze()
     policy = epsilon_greedy_probabilities(best_values(mdp, 0.0, 0.9)[1], 0.4)
@@ -450,9 +450,9 @@ def test_learners_find_their_own_truth_where_steps_slip(name):
         config = {"episodes": 4000, "step_size": step_size, "discount": 0.9, "epsilon": 0.4}
         control(name, env, tables if name == "double_q_learning" else tables[0], rng, **config)
     for q in tables if name == "double_q_learning" else tables[:1]:
-        assert np.abs(np.array(q)[MET] - truth).max() < 0.3
+        assert np.abs(np.array(q)[MET] - truth).max() < 0.5
     apart = best_values(mdp, 0.4, 0.9)[1][MET] - best_values(mdp, 0.0, 0.9)[1][MET]
-    assert np.abs(apart).min() > 0.3 or np.abs(apart).max() > 1.5  # whoever learned the other truth would be seen
+    assert np.abs(apart).max() > 1.0  # whoever learned the other truth would be seen
 
 
 def test_expected_sarsa_with_a_greedy_target_is_q_learning():
