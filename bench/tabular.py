@@ -8,11 +8,13 @@ value iteration stops where its bound says that no value is wrong by more than 1
 """
 
 import sys
-from collections.abc import Callable
 
+import gymnasium as gym
 import numpy as np
+import textbook
 from mazelm.tabular.mdp import TabularMDP
 from mazelm.tabular.planning import policy_iteration, value_iteration, value_iteration_sweeps
+from mazelm.tabular.td import TDControlConfig, q_learning, zeros
 from mazes import maps
 from mazes.dynamics import move_tables, slip_matrix
 from mazes.generate import random_maze
@@ -23,8 +25,8 @@ from report import Row, run
 from scipy import sparse
 
 DISCOUNT, SLIP, TOLERANCE = 0.99, 0.2, 1e-4
-Cell = tuple[int, int]
-Rules = dict[Cell, list[list[tuple[float, Cell, float, bool]]]]  # probability, next cell, reward, terminated
+N_STEPS = 20_000
+CONFIG = TDControlConfig(episodes=N_STEPS, step_size=0.1, discount=DISCOUNT, epsilon=0.1)
 
 
 def rows(quick: bool) -> list[Row]:
@@ -37,10 +39,12 @@ def rows(quick: bool) -> list[Row]:
     return [
         against_quantecon(huge, "value_iteration", 2.5),
         against_loop(huge, 1, 200),
-        against_quantecon(large, "value_iteration", 2.5),
-        against_loop(large, 50, 200),
+        against_quantecon(large, "value_iteration", None),
+        against_loop(large, 50, None),
         against_quantecon(classic, "policy_iteration", None),
         against_toolbox(classic),
+        q_learning_row("env.unwrapped", gym.make("mazes/Maze-v0", maze="classic").unwrapped, 8),
+        q_learning_row("gym.make", gym.make("mazes/Maze-v0", maze="classic"), None),
     ]
 
 
@@ -97,16 +101,16 @@ def against_loop(maze: Maze, n_sweeps: int, required: float | None) -> Row:
         return next(value_iteration_sweeps(mdp, discount=DISCOUNT, every=n_sweeps)).values[cells]
 
     measure = f"{n_sweeps} sweep{'s'[: n_sweeps > 1]} of value iteration, {size(maze)}"
-    theirs = loop(rules, n_sweeps)
+    theirs = textbook.value_iteration(rules, n_sweeps, DISCOUNT)
     return Row(
         measure=measure, ours=ours, peer="a loop over dictionaries", theirs=theirs, required=required, tolerance=1e-9
     )
 
 
-def listed(maze: Maze) -> Rules:
+def listed(maze: Maze) -> textbook.Rules:
     """The rules as tutorials hold them: for each free cell and action what may happen, first what was meant."""
     tables, chances = move_tables(maze), slip_matrix(SLIP)
-    rules: Rules = {}
+    rules: textbook.Rules = {}
     for row, col in map(tuple, np.argwhere(~maze.walls).tolist()):
         state = maze.index(row, col)
         moves = [
@@ -116,29 +120,6 @@ def listed(maze: Maze) -> Rules:
         meant = [(a, (a - 1) % 4, (a + 1) % 4) for a in range(4)]
         rules[row, col] = [[(float(chances[a, m]), *moves[m]) for m in order] for a, order in enumerate(meant)]
     return rules
-
-
-def loop(rules: Rules, n_sweeps: int) -> Callable[[], object]:
-    """Value iteration as it is usually written down."""
-
-    def go() -> object:
-        values = dict.fromkeys(rules, 0.0)
-        for _ in range(n_sweeps):
-            new, change = {}, 0.0
-            for cell, actions in rules.items():
-                best = -float("inf")
-                for outcomes in actions:
-                    q = 0.0
-                    for probability, next_cell, reward, terminated in outcomes:
-                        future = 0.0 if terminated else values[next_cell]
-                        q += probability * (reward + DISCOUNT * future)
-                    best = max(best, q)
-                new[cell] = best
-                change = max(change, abs(best - values[cell]))
-            values = new
-        return list(values.values())
-
-    return go
 
 
 def against_toolbox(maze: Maze) -> Row:
@@ -159,6 +140,36 @@ def against_toolbox(maze: Maze) -> Row:
     return Row(measure=f"policy iteration, {size(maze)}", ours=ours, peer="pymdptoolbox", theirs=theirs, tolerance=1e-9)
 
 
+def q_learning_row(name: str, env: gym.Env, required: float | None) -> Row:
+    """Both learn the same task by the same rule from their own random numbers; both find a way of 8 steps."""
+
+    def ours() -> object:
+        q, steps = zeros(25, 4), 0
+        for episode in q_learning(env, q, CONFIG, rng=np.random.default_rng(0)):
+            steps += episode.steps
+            if steps >= N_STEPS:
+                break
+        return greedy_steps(np.array(q))
+
+    def theirs() -> object:
+        q = textbook.q_learning(N_STEPS, step_size=CONFIG.step_size, discount=CONFIG.discount, epsilon=CONFIG.epsilon)
+        return greedy_steps(q)
+
+    measure = f"{N_STEPS} steps of Q-learning in classic, through {name}"
+    return Row(measure=measure, ours=ours, peer="a loop over an array", theirs=theirs, required=required, tolerance=0)
+
+
+def greedy_steps(q: np.ndarray) -> int:
+    """How many steps the greedy way takes; a way that does not arrive stops at 30."""
+    tables, state = move_tables(maps.load("classic")), 0
+    for step in range(1, 31):
+        action = int(q[state].argmax())
+        if tables.terminated[action, state]:
+            return step
+        state = int(tables.next_state[action, state])
+    return 30
+
+
 if __name__ == "__main__":
-    packages = ["numpy", "scipy", "quantecon", "pymdptoolbox"]
+    packages = ["numpy", "scipy", "gymnasium", "quantecon", "pymdptoolbox"]
     sys.exit(run(__file__, "Tables: speed beside the peers", rows, packages))

@@ -130,7 +130,35 @@ def is_field_of_tuple(app: Sphinx, what: str, name: str, obj: object, skip: bool
 
 def read_docstring(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Turn a docstring of the house style into reStructuredText: indented equations stand as they are written."""
-    lines[:] = list(_restructured(lines))
+    lines[:] = list(_of_markdown(lines) if any(line.startswith("## ") for line in lines) else _restructured(lines))
+
+
+def _of_markdown(lines: list[str]) -> Iterator[str]:
+    """A docstring with the sections of Gymnasium's environments, which are Markdown: titles, lists, tables, code."""
+    table = fenced = False
+    for line in lines:
+        cells = [_escaped(cell.strip()) for cell in line.strip().strip("|").split("|")]
+        if line.startswith("```"):
+            yield from ("", "" if fenced else "::", "")
+            fenced = not fenced
+        elif fenced:
+            yield f"    {line}"
+        elif line.startswith("## "):
+            yield from ("", f".. rubric:: {line[3:]}", "")
+        elif line.startswith("|") and not table:
+            table = True
+            yield from ("", ".. list-table::", "   :header-rows: 1", "", *_row(cells))
+        elif line.startswith("|"):
+            yield from () if set(line) <= set("|-: ") else _row(cells)
+        else:
+            table = False
+            yield _escaped(line)
+
+
+def _row(cells: list[str]) -> Iterator[str]:
+    """One row of a table that is written as a list of lists."""
+    for i, cell in enumerate(cells):
+        yield f"   {'  ' if i else '* '}- {cell}"
 
 
 def _restructured(lines: list[str]) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,9 +77,9 @@ def folder(html: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(shutil.copytree(html, tmp_path_factory.mktemp("site") / "a book to read"))
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator:
-    """One headless Chromium for all the tests."""
+@contextmanager
+def _chromium() -> Iterator:
+    """A headless browser of one's own; Playwright wants one for each thread."""
     path = bootstrap.find_browser()
     if path is None:
         pytest.skip(bootstrap.BROWSER_ADVICE)
@@ -89,6 +91,13 @@ def browser() -> Iterator:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """One headless Chromium for all the tests that click."""
+    with _chromium() as chromium:
+        yield chromium
+
+
 @pytest.fixture
 def page(browser) -> Iterator:
     """A fresh tab without a network."""
@@ -98,12 +107,20 @@ def page(browser) -> Iterator:
 
 
 @pytest.fixture(scope="session")
-def visits(browser, folder: Path) -> list[Visit]:
-    """Every page of the book, opened in both themes."""
-    return [visit for theme in THEMES for visit in _tour(browser, folder, theme)]
+def visits(folder: Path) -> list[Visit]:
+    """Every page of the book, opened in both themes; the two tours are made at the same time."""
+    if bootstrap.find_browser() is None:
+        pytest.skip(bootstrap.BROWSER_ADVICE)
+    with ThreadPoolExecutor(len(THEMES)) as pool:
+        return [visit for tour in pool.map(lambda theme: _tour(folder, theme), THEMES) for visit in tour]
 
 
-def _tour(browser, folder: Path, theme: str) -> Iterator[Visit]:
+def _tour(folder: Path, theme: str) -> list[Visit]:
+    with _chromium() as browser:
+        return list(_visited(browser, folder, theme))
+
+
+def _visited(browser, folder: Path, theme: str) -> Iterator[Visit]:
     from axe_playwright_python.base import AXE_SCRIPT
 
     context = browser.new_context(offline=True, reduced_motion="reduce", viewport={"width": 1280, "height": 900})

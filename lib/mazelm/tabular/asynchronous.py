@@ -7,12 +7,13 @@ order is used decides how soon.
 One state at a time is no work for arrays: inside, the model is lists of plain numbers, and a backup takes about a
 microsecond. A production system would compile these loops, and share the states out among processors.
 
-Source: Bertsekas (1982); Moore & Atkeson (1993); Puterman (1994), section 6.3; Sutton & Barto (2018), sections 4.5, 8.4.
+Source: Bertsekas (1982); Moore & Atkeson (1993); Sutton & Barto (2018), sections 4.5 and 8.4.
 """
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heapify, heappop, heappush
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -33,9 +34,7 @@ class Progress(NamedTuple):
     bellman_error: float  # the largest of all states, for these values
 
 
-def bellman_errors(
-    mdp: TabularMDP, values: Float[np.ndarray, " S"], *, discount: float
-) -> Float[np.ndarray, " S"]:
+def bellman_errors(mdp: TabularMDP, values: Float[np.ndarray, " S"], *, discount: float) -> Float[np.ndarray, " S"]:
     """By how much each state would change if it were renewed now.
 
         e(s) = | maxₐ [r(s, a) + γ·Σ_s′ P(s′ | s, a)·V(s′)] − V(s) |
@@ -189,7 +188,7 @@ def _as_lists(mdp: TabularMDP, discount: float) -> list[list[_Action]]:
     """For each state its actions: the reward, and where it leads with which discounted probability."""
     matrix, n_actions = _sparse(mdp), mdp.n_actions
     columns, weights, ends = matrix.indices.tolist(), (discount * matrix.data).tolist(), matrix.indptr.tolist()
-    outcomes = [list(zip(columns[i:j], weights[i:j], strict=True)) for i, j in zip(ends, ends[1:], strict=False)]
+    outcomes = [list(zip(columns[i:j], weights[i:j], strict=True)) for i, j in pairwise(ends)]
     actions = list(zip(mdp.rewards.ravel().tolist(), outcomes, strict=True))
     return [actions[first : first + n_actions] for first in range(0, len(actions), n_actions)]
 
@@ -222,6 +221,6 @@ def _progress(mdp: TabularMDP, backups: int, current: list[float], discount: flo
 
 
 def _require_states(states: list[int], n_states: int) -> None:
-    if states and not (0 <= min(states) and max(states) < n_states):
-        wrong = min(states) if min(states) < 0 else max(states)
-        raise ValueError(f"orders must name states from 0 to {n_states - 1}, got {wrong}")
+    wrong = [s for s in states if not 0 <= s < n_states]
+    if wrong:
+        raise ValueError(f"orders must name states from 0 to {n_states - 1}, got {wrong[0]}")

@@ -118,7 +118,7 @@ class Moves:
             np.arange(n_states), np.arange(n_actions), np.arange(n_moves), indexing="ij"
         )
         chances = self.mixture[actions, moves] * ~self.terminated[moves, states]
-        where = chances > 0
+        where = chances != 0
         rows, columns = (states * n_actions + actions)[where], self.next_state[moves, states][where]
         return sparse.csr_array((chances[where], (rows, columns)), shape=(n_states * n_actions, n_states))
 
@@ -236,10 +236,13 @@ class TabularMDP:
             mixture: Chance of each move under each action; rows sum to one.
         """
         moves = Moves(next_state, rewards, terminated, np.asarray(mixture, dtype=float))
-        n_states = moves.next_state.shape[1]
+        n_actions, n_states = len(moves.mixture), moves.next_state.shape[1]
         if moves.next_state.min() < 0 or moves.next_state.max() >= n_states:
             raise ValueError(f"next_state must name states from 0 to {n_states - 1}, got {moves.next_state.max()}")
-        return cls(moves, (moves.mixture @ rewards).T, (moves.mixture @ terminated).T)
+        expected, terminations = (moves.mixture @ rewards).T, (moves.mixture @ terminated).T
+        if n_states * n_actions * n_states <= DENSE_ENTRIES:
+            return cls(moves.matrix.toarray().reshape(n_states, n_actions, n_states), expected, terminations)
+        return cls(moves, expected, terminations)
 
     @property
     def transitions(self) -> Float[np.ndarray, "S A S"] | sparse.csr_array:

@@ -169,7 +169,7 @@ def glie_epsilon(visits: int | float, *, epsilon: float, half_life: int | float)
         epsilon: ε₀, in [0, 1].
         half_life: h, the number of visits after which ε is half of ε₀.
 
-    Source: Singh et al. (2000), appendix B, where ε is c / N(s).
+    Source: Singh et al. (2000), where ε is c / N(s).
     """
     return epsilon / (1 + visits / half_life)
 

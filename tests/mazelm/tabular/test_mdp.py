@@ -63,6 +63,7 @@ def test_every_form_agrees_with_the_definition(rng):
 
 
 def test_a_table_of_moves_is_the_same_as_its_outcomes(rng, monkeypatch):
+    monkeypatch.setattr("mazelm.tabular.mdp.DENSE_ENTRIES", 0)  # or it would be stored as an array
     monkeypatch.setattr("mazelm.tabular.mdp._BLOCK", 4)  # so that several blocks and a broken last one are used
     next_state, rewards = rng.integers(7, size=(3, 7)), rng.normal(size=(3, 7))
     terminated, mixture = rng.random((3, 7)) < 0.3, rng.dirichlet(np.ones(3), size=2)
@@ -78,11 +79,12 @@ def test_a_table_of_moves_is_the_same_as_its_outcomes(rng, monkeypatch):
         moves.best_values(values, discount=0.9), slow_q(outcomes, values, 0.9).max(axis=1), atol=1e-12
     )
     listed = TabularMDP.from_outcomes(outcomes)
-    np.testing.assert_allclose(moves.transitions.toarray().reshape(7, 2, 7), listed.transitions, atol=1e-12)
+    np.testing.assert_allclose(moves.transitions.toarray(), listed.transitions.toarray(), atol=1e-12)
     np.testing.assert_allclose(moves.terminations, listed.terminations, atol=1e-12)
 
 
-def test_a_move_that_is_never_made_leaves_no_entry():
+def test_a_move_that_is_never_made_leaves_no_entry(monkeypatch):
+    monkeypatch.setattr("mazelm.tabular.mdp.DENSE_ENTRIES", 0)
     identity = TabularMDP.from_moves(np.array([[1, 1], [0, 0]]), np.zeros((2, 2)), np.zeros((2, 2), bool), np.eye(2))
     assert identity.transitions.nnz == 4
 
@@ -106,6 +108,9 @@ def test_under_a_policy(rng):
 
 
 def test_large_models_are_sparse_and_small_ones_dense():
+    table = np.zeros((1, 2), dtype=int)
+    small = TabularMDP.from_moves(table, np.zeros((1, 2)), table > 0, np.ones((1, 1)))
+    assert small.transitions.tolist() == [[[1, 0]], [[1, 0]]]
     assert sparse.issparse(TabularMDP.from_gymnasium(gym.make("Taxi-v4")).transitions)
     assert isinstance(TabularMDP.from_gymnasium(gym.make("FrozenLake-v1")).transitions, np.ndarray)
 

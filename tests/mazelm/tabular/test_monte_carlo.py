@@ -186,7 +186,7 @@ def test_a_schedule_goes_to_zero_and_its_sum_has_no_end():
     assert (np.diff(sums) > 20).all()  # each factor of ten adds about 10·ln 10 = 23
 
 
-# --- against exact values
+# --- against exact values (where many episodes are played, the checks of shapes are switched off to save time)
 
 
 def fifty_runs(env, policy, shape, episodes, **kwargs):
@@ -194,13 +194,13 @@ def fifty_runs(env, policy, shape, episodes, **kwargs):
     for seed in range(50):
         estimate = Estimate.blank(*shape)
         config = PredictionConfig(episodes=episodes, **kwargs)
-        run(monte_carlo_prediction(env, policy, estimate, config, rng=np.random.default_rng(seed)))
+        run(monte_carlo_prediction(env, policy, estimate, config, rng=np.random.default_rng(1000 + seed)))
         runs.append(estimate)
     return np.array([e.values for e in runs]), np.array([e.counts for e in runs])
 
 
 @pytest.mark.parametrize(("name", "slip"), [("classic", 0.2), (SMALL, 0.0)])
-def test_first_visits_fall_within_three_standard_errors_of_the_exact_values(name, slip):
+def test_first_visits_fall_within_three_standard_errors_of_the_exact_values(name, slip, unchecked):
     env = maze(name, slip=slip)
     _, policy, exact = careful_walk(env)
     values, counts = fifty_runs(env, policy, exact.shape, episodes=40)
@@ -210,7 +210,7 @@ def test_first_visits_fall_within_three_standard_errors_of_the_exact_values(name
     assert (np.abs(values.mean(axis=0) - exact) <= 3 * standard_error)[seen].all()
 
 
-def test_values_of_actions_fall_within_three_standard_errors():
+def test_values_of_actions_fall_within_three_standard_errors(unchecked):
     env = maze(slip=0.2)
     mdp, policy, exact = careful_walk(env)
     q = mdp.q_values(exact, discount=1.0)
@@ -254,7 +254,7 @@ def test_the_bias_of_every_visit_on_one_state_is_the_known_one(episodes, runs):
     assert episodes == 16 or bias > 2 * every_error  # the runs are enough to see the bias while it is large
 
 
-def test_control_with_a_constant_epsilon_reaches_the_best_soft_policy_and_no_better():
+def test_control_with_a_constant_epsilon_reaches_the_best_soft_policy_and_no_better(unchecked):
     env = maze()
     mdp = TabularMDP.from_gymnasium(env)
     best_soft = value_iteration(soften(mdp, 0.3), discount=1.0, tolerance=1e-10).values[0]
@@ -264,16 +264,16 @@ def test_control_with_a_constant_epsilon_reaches_the_best_soft_policy_and_no_bet
         config = ControlConfig(episodes=2000, epsilon=0.3)
         episodes = run(monte_carlo_control(env, estimate, config, rng=np.random.default_rng(seed)))
         policy = epsilon_greedy_probabilities(estimate.values, 0.3)
-        assert best_soft - 0.8 < exact_values(mdp, policy, discount=1.0)[0] < best_soft + 1e-9
+        assert best_soft - 0.5 < exact_values(mdp, policy, discount=1.0)[0] < best_soft + 1e-9
         assert np.mean([episode.total for episode in episodes[-1000:]]) < best_soft + 1
     assert optimum > best_soft + 5
 
 
-def test_control_with_a_falling_epsilon_reaches_the_optimum():
+def test_control_with_a_falling_epsilon_reaches_the_optimum(unchecked):
     env = maze()
     mdp = TabularMDP.from_gymnasium(env)
     optimum = value_iteration(mdp, discount=1.0, tolerance=1e-10).values[0]
-    for seed in range(3):
+    for seed in range(2):
         config = ControlConfig(episodes=1500, half_life=10.0)
         rng = np.random.default_rng(seed)
         episodes = run(monte_carlo_control(env, Estimate.blank(12, 4), config, rng=rng))
@@ -333,7 +333,7 @@ def test_exploring_starts_look_beyond_a_time_limit():
 
 
 def one_step_from_state_0(loop_of):
-    """What Q(0, 0) becomes after a single step and a cut, where Q(1, ·) is −10 and −2: −1, plus the value of state 1."""
+    """What Q(0, 0) becomes by a single step and a cut, where Q(1, ·) is −10 and −2: −1, plus the value of state 1."""
     env = TimeLimit(TabularEnv(chain(2), start=0), 1)
     for seed in range(20):
         estimate = Estimate.blank(4, 2)
@@ -383,6 +383,15 @@ def test_loops_work_only_as_far_as_somebody_iterates():
         assert len(list(loop)) == 4
 
 
+def test_loops_count_the_visits_that_their_config_says():
+    uniform, v, q = np.full((12, 4), 0.25), Estimate.blank(12), Estimate.blank(12, 4)
+    config = ControlConfig(episodes=3, every_visit=True)
+    steps = sum(e.steps for e in monte_carlo_prediction(maze(), uniform, v, config, rng=np.random.default_rng(0)))
+    assert v.counts.sum() == steps > 12
+    steps = sum(e.steps for e in monte_carlo_control(maze(), q, config, rng=np.random.default_rng(0)))
+    assert q.counts.sum() == steps > 48
+
+
 def test_the_same_seed_gives_the_same_run():
     for (one, first), (other, second) in zip(loops(), loops(), strict=True):
         assert list(first) == list(second)
@@ -420,14 +429,15 @@ def test_epsilon_falls_with_the_visits_to_a_state():
     rng, config = np.random.default_rng(0), ControlConfig(episodes=1, half_life=1.0)
     chosen = {0: [], 10**9: []}
     for visits, actions in chosen.items():
-        for _ in range(200):
-            estimate = Estimate(np.tile([0.0, 1.0], (5, 1)), np.full((5, 2), visits))
+        for _ in range(60):
+            estimate = Estimate(np.tile([0.0, 1.0], (5, 1)), np.full((5, 2), 10**9 - visits))
+            estimate.counts[2] = visits  # of the other states the opposite is true
             env = TimeLimit(TabularEnv(random_walk(5), start=2), 1)
             before = estimate.counts.copy()
             run(monte_carlo_control(env, estimate, config, rng=rng))
             actions.append(int((estimate.counts - before)[2].argmax()))
-    assert sum(chosen[10**9]) == 200
-    assert 60 < sum(chosen[0]) < 140
+    assert sum(chosen[10**9]) == 60
+    assert 15 < sum(chosen[0]) < 45
 
 
 # --- bad input
@@ -454,3 +464,7 @@ def test_prediction_refuses_a_policy_of_another_shape_and_tuples_of_observations
         run(monte_carlo_prediction(maze(), np.full((5, 4), 0.25), Estimate.blank(12), PredictionConfig(), rng=rng))
     with gym.make("Blackjack-v1") as table, pytest.raises(ValueError, match="numbered from 0"):
         run(monte_carlo_prediction(table, np.zeros(3, dtype=int), Estimate.blank(3), PredictionConfig(), rng=rng))
+    env = TabularEnv(chain(1))
+    env.action_space = gym.spaces.Discrete(1, start=1)
+    with pytest.raises(ValueError, match="numbered from 0"):
+        run(monte_carlo_prediction(env, np.zeros(4, dtype=int), Estimate.blank(4), PredictionConfig(), rng=rng))
