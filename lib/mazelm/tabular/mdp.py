@@ -239,6 +239,8 @@ class TabularMDP:
         n_actions, n_states = len(moves.mixture), moves.next_state.shape[1]
         if moves.next_state.min() < 0 or moves.next_state.max() >= n_states:
             raise ValueError(f"next_state must name states from 0 to {n_states - 1}, got {moves.next_state.max()}")
+        if moves.mixture.min() < 0:
+            raise ValueError(f"mixture must hold probabilities, got {moves.mixture.min():.6g}")
         expected, terminations = (moves.mixture @ rewards).T, (moves.mixture @ terminated).T
         if n_states * n_actions * n_states <= DENSE_ENTRIES:
             return cls(moves.matrix.toarray().reshape(n_states, n_actions, n_states), expected, terminations)

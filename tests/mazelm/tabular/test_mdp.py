@@ -148,7 +148,7 @@ def test_bad_moves_and_outcomes_are_refused():
         TabularMDP.from_moves(table + 2, np.zeros((1, 2)), table > 0, np.ones((1, 1)))
     with pytest.raises(ValueError, match=r"sum to one, got 0\.5"):
         TabularMDP.from_moves(table, np.zeros((1, 2)), table > 0, np.full((1, 1), 0.5))
-    with pytest.raises(ValueError, match="must hold probabilities, got -1"):
+    with pytest.raises(ValueError, match="mixture must hold probabilities, got -1"):
         TabularMDP.from_moves(np.zeros((2, 2), int), np.zeros((2, 2)), np.zeros((2, 2), bool), np.array([[2.0, -1.0]]))
     with pytest.raises(ValueError, match=r"outcomes\[1\] must have 2 actions.*got 1"):
         TabularMDP.from_outcomes([[[(1.0, 0, 0.0, True)]] * 2, [[(1.0, 0, 0.0, True)]]])

@@ -291,7 +291,7 @@ def test_eq_true_online(trajectory, values, discount, decay, step_size):
 
 @given(trajectories, tables, discounts, decays)
 def test_true_online_as_published(trajectory, values, discount, decay):
-    """The box of Sutton & Barto (2018), page 300, in vectors."""
+    """The algorithm of Sutton & Barto (2018), section 12.5, in vectors."""
     learned, w, z, v_old = list(values), np.array(values), np.zeros(3), 0.0
     config = TDLambdaConfig(step_size=0.3, discount=discount, trace_decay=decay)
     learn_true_online(learned, transitions_of(trajectory), config)
