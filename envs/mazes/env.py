@@ -110,7 +110,7 @@ class MazeEnv(gym.Env[Any, Any]):
         self.observation_space, self._observe = observer(self.maze, observation, radius=radius)
         self.action_space = gym.spaces.Discrete(4)
         self._is_index = observation == "index"
-        self._moves = _moves(self.maze, rewards)
+        self._moves = _moves(self.maze, rewards, (0, 1, -1) if slip else (0,))
         self._turns: list[int] = []  # drawn ahead of time
         self._start = self.maze.index(*self.maze.start)
         self._state: Any = None  # until the first reset
@@ -174,11 +174,11 @@ def checked_mode(render_mode: str | None) -> str | None:
     return render_mode
 
 
-def _moves(maze: Maze, rewards: Rewards) -> list[list[dict[int, tuple[int, float, bool]]]]:
+def _moves(maze: Maze, rewards: Rewards, sides: tuple[int, ...]) -> list[list[dict[int, tuple[int, float, bool]]]]:
     """(next state, reward, terminated) by turn, state and action, in plain numbers, which are the quickest to look up.
 
     Turn 0 is straight on, 1 to the right, −1 (the last entry of the list) to the left.
     """
     columns = (table.T.ravel().tolist() for table in move_tables(maze, rewards=rewards))
     flat = list(zip(*columns, strict=True))
-    return [[{a: flat[s + (a + turn) % 4] for a in range(4)} for s in range(0, len(flat), 4)] for turn in (0, 1, -1)]
+    return [[{a: flat[s + (a + turn) % 4] for a in range(4)} for s in range(0, len(flat), 4)] for turn in sides]

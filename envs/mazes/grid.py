@@ -42,7 +42,7 @@ class Maze:
 
     @classmethod
     def from_text(cls, text: str) -> "Maze":
-        """Read a map; an empty first and an empty last line, as triple quotes leave them, do not count.
+        """Read a map; an empty first line and the last line break, as triple quotes leave them, do not count.
 
         Raises:
             ValueError: The map is not a maze; the message names the row and the column, both counted from 0.
@@ -158,7 +158,6 @@ def _lines(text: str) -> list[str]:
     """The rows of a map: all of one length, and of known characters."""
     lines = text.splitlines()
     lines = lines[1:] if lines and not lines[0] else lines
-    lines = lines[:-1] if lines and not lines[-1] else lines
     if not lines or not lines[0]:
         raise ValueError(f"text holds no maze: {text!r}")
     for row, line in enumerate(lines):

@@ -116,7 +116,7 @@ class MazeVectorEnv(VectorEnv[np.ndarray, np.ndarray, np.ndarray]):
         return tuple(draw(maze, cell) for maze, cell in zip(self.mazes, cells, strict=True))
 
     def _restart(self) -> None:
-        self._states = self._starts.copy()
+        self._states = self._starts
         self._steps = 0  # of each walker, since the reset
         self._until = np.full(self.num_envs, self._limit)  # the step with which its walk is cut off
 

@@ -164,6 +164,7 @@ def test_probabilities_sum_to_one_and_no_outcome_comes_twice(maze, slip):
             assert all(outcome.probability > 0 for outcome in listed)
 
 
+@settings(max_examples=40)
 @given(mazes())
 def test_nobody_enters_a_wall_or_stays_on_a_cliff(maze):
     blocked = (maze.walls | maze.cliffs).ravel()
@@ -171,6 +172,7 @@ def test_nobody_enters_a_wall_or_stays_on_a_cliff(maze):
     assert not blocked[reached].any()
 
 
+@settings(max_examples=40)
 @given(mazes())
 def test_a_mirror_swaps_left_and_right(maze):
     mirrored = Maze(

@@ -57,6 +57,12 @@ def test_the_goal_is_farthest_from_the_corner(size, seed, loops):
     assert steps[maze.goal] == steps.max()
 
 
+def test_loops_are_spread_over_the_maze():
+    dug = random_maze(20, 20, loops=0, rng=np.random.default_rng(0)).walls
+    opened = dug & ~random_maze(20, 20, loops=0.3, rng=np.random.default_rng(0)).walls
+    assert opened[:10].sum() == pytest.approx(opened.sum() / 2, rel=0.3)
+
+
 def test_mazes_differ_and_come_again_from_their_seed():
     made = [random_maze(8, 8, loops=0.1, rng=np.random.default_rng(seed)) for seed in (0, 1, 2, 0)]
     assert len(set(made)) == 3

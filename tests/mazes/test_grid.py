@@ -118,7 +118,7 @@ def test_another_cell_is_another_maze(text):
 
 
 def test_shape_counts_in_equality():
-    assert Maze.from_text("S \nG ") != Maze.from_text("S G ")
+    assert Maze.from_text("SG \n   ") != Maze.from_text("SG\n  \n  ")
     assert Maze.from_text(SMALL) != SMALL
 
 
@@ -150,6 +150,7 @@ def test_the_callers_arrays_stay_his_own():
     [
         ("S \n?G", r"unknown character '\?' at row 1, column 0"),
         ("S  \n G", "row 1 has 2 columns, but row 0 has 3"),
+        ("S \n  G", "row 1 has 3 columns, but row 0 has 2"),
         ("  \n G", "no S"),
         ("S \n  ", "no G"),
         ("S \nSG", "more than one S: at row 0, column 0 and at row 1, column 0"),

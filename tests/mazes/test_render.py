@@ -23,12 +23,12 @@ def test_one_pixel_per_cell():
 
 @pytest.mark.parametrize("pixels", [1, 7, 8, 32])
 def test_cells_are_squares_of_one_colour_but_for_the_walker(pixels):
-    image = picture(CORNER, 4, pixels=pixels)
+    image = picture(CORNER, 5, pixels=pixels)
     assert image.shape == (2 * pixels, 3 * pixels, 3)
     plain = picture(CORNER, pixels=1).repeat(pixels, axis=0).repeat(pixels, axis=1)
     changed = (image != plain).any(axis=2)
     inside = np.zeros_like(changed)
-    inside[pixels : 2 * pixels, pixels : 2 * pixels] = disc(pixels)
+    inside[pixels : 2 * pixels, 2 * pixels : 3 * pixels] = disc(pixels)
     assert (changed == inside).all()
 
 

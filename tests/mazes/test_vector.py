@@ -73,6 +73,14 @@ def test_a_walk_that_ends_with_the_last_step_is_terminated_and_truncated_as_in_g
     assert (terminated[0], truncated[0]) == single.step(RIGHT)[2:4] == (True, True)
 
 
+def test_a_reset_starts_the_count_again():
+    env = make(2, max_episode_steps=4)
+    for _ in range(3):
+        env.reset()
+        assert [env.step(np.full(2, UP))[3].any() for _ in range(4)] == [False, False, False, True]
+        env.step(np.full(2, RIGHT))
+
+
 def test_no_time_limit():
     env = make(1, max_episode_steps=None)
     env.reset()
