@@ -7,11 +7,13 @@ Source: Sutton & Barto (2018), section 3.3; Pardo et al. (2018) for time limits.
 """
 
 import itertools
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import gymnasium as gym
 import numpy as np
+from gymnasium.spaces import Discrete
 from jaxtyping import Float, Num
 
 from mazelm.tabular.mdp import as_probabilities
@@ -64,6 +66,17 @@ class Trajectory(NamedTuple):
         return returns[::-1]
 
 
+def count(space: gym.Space) -> int:
+    """How many states or actions a space numbers.
+
+    Raises:
+        ValueError: They are not numbered from 0.
+    """
+    if not isinstance(space, Discrete) or space.start != 0:
+        raise ValueError(f"env must have states and actions numbered from 0 (Discrete), got {space}")
+    return int(space.n)
+
+
 def uniforms(rng: np.random.Generator) -> Iterator[float]:
     """Uniform random numbers in [0, 1) without end, as Python floats, drawn a block at a time."""
     blocks = (rng.random(_BLOCK).tolist() for _ in itertools.count())
@@ -98,25 +111,56 @@ def epsilon_greedy_probabilities(q: Float[np.ndarray, "S A"], epsilon: float) ->
     return probabilities
 
 
+def follower(
+    policy: Num[np.ndarray, "..."], n_states: int, n_actions: int, draw: Callable[[], float]
+) -> Callable[[int], int]:
+    """A policy as a function that draws an action for a state.
+
+    Args:
+        policy: One action for each state (S,), or the probability of each action (S, A).
+        n_states: How many states there are.
+        n_actions: How many actions.
+        draw: Gives a uniform number in [0, 1) at each call.
+    """
+    edges = as_probabilities(policy, n_states, n_actions).cumsum(axis=1)[:, :-1].tolist()
+    return lambda state: bisect_right(edges[state], draw())
+
+
+def play(
+    env: gym.Env, act: Callable[[int], int], *, seed: int | None = None, first_action: int | None = None
+) -> Trajectory:
+    """One episode, to its end or to the time limit, with the actions that `act` chooses.
+
+    Args:
+        env: An environment with numbered states and actions; one that may never end needs a time limit.
+        act: The action for a state.
+        seed: For the environment's own chance; None lets its present generator go on. Seed the first episode only.
+        first_action: Taken in place of what `act` would choose first.
+    """
+    states: list[int] = []
+    actions: list[int] = []
+    rewards: list[float] = []
+    state, _ = env.reset(seed=seed)
+    terminated = truncated = False
+    while not (terminated or truncated):
+        action = act(int(state)) if states or first_action is None else first_action
+        states.append(int(state))
+        actions.append(action)
+        state, reward, terminated, truncated, _ = env.step(action)
+        rewards.append(float(reward))
+    return Trajectory(states, actions, rewards, int(state), bool(terminated))
+
+
 def run_episode(
     env: gym.Env, policy: Num[np.ndarray, "..."], *, rng: np.random.Generator, seed: int | None = None
 ) -> Trajectory:
     """Follow a policy to the end of an episode, or to the time limit.
 
     Args:
-        env: An environment with numbered states and actions; one that may never end needs a time limit.
+        env: As for `play`.
         policy: One action for each state (S,), or the probability of each action (S, A).
         rng: Where the policy's chance comes from.
-        seed: For the environment's own chance; None lets its present generator go on. Seed the first episode only.
+        seed: As for `play`.
     """
-    ladder = np.cumsum(as_probabilities(policy, int(env.observation_space.n), int(env.action_space.n)), axis=1)
-    states, actions, rewards = [], [], []
-    state, _ = env.reset(seed=seed)
-    terminated = truncated = False
-    while not (terminated or truncated):
-        action = int(np.searchsorted(ladder[state], rng.random() * ladder[state, -1], side="right"))
-        states.append(int(state))
-        actions.append(action)
-        state, reward, terminated, truncated, _ = env.step(action)
-        rewards.append(float(reward))
-    return Trajectory(states, actions, rewards, int(state), bool(terminated))
+    n_states, n_actions = count(env.observation_space), count(env.action_space)
+    return play(env, follower(policy, n_states, n_actions, rng.random), seed=seed)

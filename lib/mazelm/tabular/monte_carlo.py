@@ -18,10 +18,9 @@ from typing import NamedTuple
 
 import gymnasium as gym
 import numpy as np
-from gymnasium.spaces import Discrete
 from jaxtyping import Float, Int, Num
 
-from mazelm.tabular.episodes import Episode, Trajectory, epsilon_greedy
+from mazelm.tabular.episodes import Episode, Trajectory, count, epsilon_greedy, follower, play
 from mazelm.tabular.mdp import as_probabilities
 
 
@@ -143,11 +142,9 @@ def monte_carlo_prediction(
 
     Source: Sutton & Barto (2018), section 5.1.
     """
-    policy = as_probabilities(policy, _size(env.observation_space), _size(env.action_space))
-    ladder = policy.cumsum(axis=1)
-
-    def act(state: int) -> int:
-        return int(np.searchsorted(ladder[state], rng.random() * ladder[state, -1], side="right"))
+    n_states, n_actions = count(env.observation_space), count(env.action_space)
+    policy = as_probabilities(policy, n_states, n_actions)
+    act = follower(policy, n_states, n_actions, rng.random)
 
     def value(state: int) -> float:
         row = estimate.values[state]
@@ -246,7 +243,7 @@ def _learn(
     """Play, learn, report, as often as the config says. The tables stand still while an episode lasts."""
     seed: int | None = int(rng.integers(2**31))
     for _ in range(config.episodes):
-        trajectory = _play(env, act, seed, first_action() if first_action else None)
+        trajectory = play(env, act, seed=seed, first_action=first_action() if first_action else None)
         learn_from_episode(
             estimate,
             trajectory,
@@ -256,23 +253,3 @@ def _learn(
         )
         yield Episode(sum(trajectory.rewards), len(trajectory.rewards), trajectory.terminated)
         seed = None  # from now on the environment's generator goes on by itself
-
-
-def _play(env: gym.Env, act: Callable[[int], int], seed: int | None, action: int | None) -> Trajectory:
-    states, actions, rewards = [], [], []
-    state, _ = env.reset(seed=seed)
-    terminated = truncated = False
-    while not (terminated or truncated):
-        action = act(int(state)) if action is None else action
-        states.append(int(state))
-        actions.append(action)
-        state, reward, terminated, truncated, _ = env.step(action)
-        rewards.append(float(reward))
-        action = None  # only the first one may be given
-    return Trajectory(states, actions, rewards, int(state), bool(terminated))
-
-
-def _size(space: gym.Space) -> int:
-    if not isinstance(space, Discrete) or space.start != 0:
-        raise ValueError(f"env must have states and actions numbered from 0 (Discrete), got {space}")
-    return int(space.n)

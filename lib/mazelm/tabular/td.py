@@ -15,7 +15,6 @@ Left out: step sizes that fall during a run (call a loop again with a smaller on
 share a table, and what a table cannot hold.
 """
 
-from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -23,8 +22,7 @@ import gymnasium as gym
 import numpy as np
 from jaxtyping import Num
 
-from mazelm.tabular.episodes import Episode, Transition, uniforms
-from mazelm.tabular.mdp import as_probabilities
+from mazelm.tabular.episodes import Episode, Transition, count, follower, uniforms
 
 Table = list[list[float]]  # one row for each state, in it one value for each action
 
@@ -193,13 +191,12 @@ def td_prediction(
 
     Source: Sutton & Barto (2018), section 6.1, "Tabular TD(0)".
     """
-    probabilities = as_probabilities(policy, len(values), gym.spaces.flatdim(env.action_space))
-    ladder, draws = probabilities.cumsum(axis=1)[:, :-1].tolist(), uniforms(rng)
+    act = follower(policy, len(values), count(env.action_space), uniforms(rng).__next__)
     for seed in _seeds(config, rng):
         state, _ = env.reset(seed=seed)
         total, steps, terminated, truncated = 0.0, 0, False, False
         while not (terminated or truncated):
-            action = bisect_right(ladder[state], next(draws))
+            action = act(state)
             next_state, reward, terminated, truncated, _ = env.step(action)
             step = Transition(state, action, float(reward), next_state, terminated)
             td_update(values, step, step_size=config.step_size, discount=config.discount)
