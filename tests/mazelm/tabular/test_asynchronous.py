@@ -357,6 +357,9 @@ def test_undiscounted_tasks_end_by_the_threshold_itself():
     _, mdp = maze_model(6, 6, 4, 0.2)
     *_, last = prioritised_sweeping(mdp, discount=1.0, tolerance=1e-9)
     assert last.bellman_error <= 1e-9
+    *_, rough = prioritised_sweeping(mdp, discount=1.0, tolerance=0.5)
+    assert 0.01 < rough.bellman_error <= 0.5
+    assert rough.backups < last.backups
     policy = greedy_policy(mdp, last.values, discount=1.0)
     assert exact_values(mdp, policy, discount=1.0) == pytest.approx(last.values, abs=1e-6)
     assert residual_bound(0.1, 1.0) == np.inf
@@ -403,17 +406,21 @@ def test_steps_to_end_by_hand():
         assert steps_to_end(TabularMDP(stored, np.zeros((5, 2)), ends)).tolist() == [0, 1, 2, -1, -1]
 
 
-def test_dense_and_sparse_models_give_the_same():
-    _, table = maze_model(10, 10, 6, 0.2)
-    array = TabularMDP(table.transitions.toarray().reshape(100, 4, 100), table.rewards, table.terminations)
-    assert isinstance(array.transitions, np.ndarray)
+def test_dense_and_sparse_models_and_tables_of_moves_give_the_same():
+    _, table = maze_model(20, 20, 6, 0.2)
+    matrix, ends = table.transitions, table.terminations
+    sparsely = TabularMDP(matrix, table.rewards, ends)
+    densely = TabularMDP(matrix.toarray().reshape(400, 4, 400), table.rewards, ends)
+    assert isinstance(densely.transitions, np.ndarray)
     results = [
         [
-            *asynchronous_sweeps(mdp, [range(100)] * 3, discount=0.9),
+            *asynchronous_sweeps(mdp, [range(400)] * 3, discount=0.9),
             *prioritised_sweeping(mdp, discount=0.9, tolerance=0.1),
         ]
-        for mdp in (table, array)
+        for mdp in (table, sparsely, densely)
     ]
-    for one, other in zip(*results, strict=True):
-        assert one.backups == other.backups
-        assert one.values == pytest.approx(other.values, rel=1e-12)
+    for one, *others in zip(*results, strict=True):
+        for other in others:
+            assert one.backups == other.backups
+            assert one.values == pytest.approx(other.values, rel=1e-12)
+    assert np.array_equal(steps_to_end(table), steps_to_end(densely))

@@ -81,7 +81,7 @@ def test_eq_td_fixed_point(seed, discount):
 
 @given(SEEDS)
 def test_eq_value_error(seed):
-    process, features, shares, rng = random_process(seed)
+    _, features, shares, rng = random_process(seed)
     truth, weights = rng.normal(size=6), rng.normal(size=3)
     slow = 0.0
     for s in range(6):

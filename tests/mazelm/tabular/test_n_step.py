@@ -247,6 +247,19 @@ def test_the_walk_is_estimated_without_bias(unchecked, n):
     assert (np.abs(np.mean(ends, axis=0) - truth) < 3 * error).all()
 
 
+@pytest.mark.parametrize("limit", [3, 5, 100])
+@pytest.mark.parametrize("n", [1, 2, 4, 50])
+def test_sarsa_with_one_action_is_prediction(n, limit):
+    """Where nothing is to be chosen, Q is V: also in the last n steps, and at a time limit."""
+    row = [[[(1.0, s + 1, 2.0**s, False)]] for s in range(3)] + [[[(0.5, 0, 8.0, False), (0.5, 3, 8.0, True)]]]
+    env = TimeLimit(TabularEnv(TabularMDP.from_outcomes(row)), max_episode_steps=limit)
+    q, values, settings = zeros(4, 1), [0.0] * 4, {"n": n, "episodes": 20, "step_size": 0.3, "discount": 0.9}
+    records = list(n_step_sarsa(env, q, NStepSarsaConfig(**settings), rng=np.random.default_rng(2)))
+    only = np.zeros(4, dtype=int)
+    assert records == list(n_step_prediction(env, only, values, NStepConfig(**settings), rng=np.random.default_rng(2)))
+    assert [entry for (entry,) in q] == pytest.approx(values, abs=1e-12)
+
+
 def test_sarsa_finds_the_way(unchecked):
     env = gym.make("mazes/Maze-v0", max_episode_steps=200)
     q = zeros(25, 4)

@@ -433,6 +433,19 @@ def test_values_of_a_maze_are_found(unchecked):
     assert (np.abs(np.mean(ends, axis=0) - truth)[seen] < 3 * error).all()
 
 
+@pytest.mark.parametrize("limit", [3, 5, 100])
+@pytest.mark.parametrize("replacing", [False, True])
+def test_sarsa_with_one_action_is_prediction(replacing, limit):
+    """Where nothing is to be chosen, Q is V: also with several visits, and at a time limit."""
+    row = [[[(1.0, s + 1, 2.0**s, False)]] for s in range(3)] + [[[(0.5, 0, 8.0, False), (0.5, 3, 8.0, True)]]]
+    env = TimeLimit(TabularEnv(TabularMDP.from_outcomes(row)), max_episode_steps=limit)
+    settings = {"episodes": 20, "step_size": 0.3, "discount": 0.9, "trace_decay": 0.8, "replacing": replacing}
+    q, values, only = zeros(4, 1), [0.0] * 4, np.zeros(4, dtype=int)
+    records = list(sarsa_lambda(env, q, SarsaLambdaConfig(**settings), rng=np.random.default_rng(2)))
+    assert records == list(td_lambda(env, only, values, TDLambdaConfig(**settings), rng=np.random.default_rng(2)))
+    assert [entry for (entry,) in q] == pytest.approx(values, abs=1e-12)
+
+
 def test_sarsa_lambda_finds_the_way_sooner(unchecked):
     steps = {}
     for decay in (0.0, 0.9):

@@ -22,7 +22,8 @@ def test_where_the_actions_lead():
     for s in range(7):
         np.testing.assert_allclose(mdp.transitions[s, DASHED], [1 / 6] * 6 + [0])
         np.testing.assert_allclose(mdp.transitions[s, SOLID], [0] * 6 + [1])
-    assert not mdp.terminations.any() and not mdp.rewards.any()
+    assert not mdp.terminations.any()
+    assert not mdp.rewards.any()
 
 
 def test_the_behaviour_visits_all_states_alike():
