@@ -40,7 +40,7 @@ def td_system(
         weighting: The diagonal of D: the share of the updates that each state gets.
         discount: γ, in [0, 1].
 
-    Source: Sutton & Barto (2018), equation 9.11, and 11.9 for the update.
+    Source: Sutton & Barto (2018), equations 9.11 and 11.9.
     """
     weighted = features.T * weighting
     expected_change = features - discount * (process.transitions @ features)
@@ -122,7 +122,7 @@ def projected_bellman_error(
 
     It is 0 at the fixed point, and nowhere else. Where C is singular, its pseudoinverse stands in its place.
 
-    Source: Sutton et al. (2009); Sutton & Barto (2018), equation 11.26.
+    Source: Sutton et al. (2009); Sutton & Barto (2018), section 11.7.
     """
     drift = system.vector - system.matrix @ weights
     return float(drift @ np.linalg.lstsq((features.T * weighting) @ features, drift)[0])
