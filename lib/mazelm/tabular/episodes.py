@@ -164,3 +164,53 @@ def run_episode(
     """
     n_states, n_actions = count(env.observation_space), count(env.action_space)
     return play(env, follower(policy, n_states, n_actions, rng.random), seed=seed)
+
+
+def reset_seeds(episodes: int, rng: np.random.Generator) -> Iterator[int | None]:
+    """What each reset is given: a seed for the first; after it the environment's own generator goes on."""
+    yield int(rng.integers(2**31))
+    for _ in range(episodes - 1):
+        yield None
+
+
+def transitions_of(trajectory: Trajectory) -> Iterator[Transition]:
+    """The steps of a recorded episode, one after the other."""
+    reached = [*trajectory.states[1:], trajectory.last_state]
+    last = len(reached) - 1
+    for t, step in enumerate(zip(trajectory.states, trajectory.actions, trajectory.rewards, reached, strict=True)):
+        yield Transition(*step, terminated=trajectory.terminated and t == last)
+
+
+def walks(
+    env: gym.Env, policy: Num[np.ndarray, "..."], episodes: int, *, rng: np.random.Generator
+) -> Iterator[Iterator[Transition]]:
+    """Follow a policy for some episodes; each is a stream of steps, which has to be read to its end before the next.
+
+    Args:
+        env: As for `play`.
+        policy: One action for each state (S,), or the probability of each action (S, A).
+        episodes: How many.
+        rng: Where chance comes from, also the environment's.
+    """
+    act = follower(policy, count(env.observation_space), count(env.action_space), uniforms(rng).__next__)
+    for seed in reset_seeds(episodes, rng):
+        yield _steps(env, act, seed)
+
+
+def experience(
+    env: gym.Env, policy: Num[np.ndarray, "..."], steps: int, *, rng: np.random.Generator
+) -> Iterator[Transition]:
+    """Follow a policy for so many steps, through as many episodes as that takes. Arguments as for `walks`."""
+    act = follower(policy, count(env.observation_space), count(env.action_space), uniforms(rng).__next__)
+    without_end = itertools.chain([int(rng.integers(2**31))], itertools.repeat(None))
+    return itertools.islice(itertools.chain.from_iterable(_steps(env, act, seed) for seed in without_end), steps)
+
+
+def _steps(env: gym.Env, act: Callable[[int], int], seed: int | None) -> Iterator[Transition]:
+    state, _ = env.reset(seed=seed)
+    terminated = truncated = False
+    while not (terminated or truncated):
+        action = act(state)
+        next_state, reward, terminated, truncated, _ = env.step(action)
+        yield Transition(int(state), action, float(reward), int(next_state), bool(terminated))
+        state = next_state

@@ -18,7 +18,7 @@ import gymnasium as gym
 import numpy as np
 from jaxtyping import Float, Num
 
-from mazelm.tabular.episodes import Episode, Transition, run_episode, uniforms
+from mazelm.tabular.episodes import Episode, Transition, count, experience, reset_seeds, run_episode
 from mazelm.tabular.mdp import as_probabilities
 from mazelm.tabular.td import TDConfig
 
@@ -174,7 +174,7 @@ def linear_td(
     Raises:
         ValueError: The behaviour policy never takes an action that the target policy takes.
     """
-    acting, ratios = _policies(target, behaviour, len(features), gym.spaces.flatdim(env.action_space))
+    acting, ratios = _policies(target, behaviour, len(features), count(env.action_space))
     for step in experience(env, acting, config.steps, rng=rng):
         linear_td_update(
             weights,
@@ -198,7 +198,7 @@ def linear_tdc(
     rng: np.random.Generator,
 ) -> Iterator[Transition]:
     """The same by TDC. Its second set of weights begins at 0."""
-    acting, ratios = _policies(target, behaviour, len(features), gym.spaces.flatdim(env.action_space))
+    acting, ratios = _policies(target, behaviour, len(features), count(env.action_space))
     error_weights = np.zeros_like(weights)
     for step in experience(env, acting, config.steps, rng=rng):
         tdc_update(
@@ -229,27 +229,12 @@ def gradient_mc(
 
     Source: Sutton & Barto (2018), section 9.3, "Gradient Monte Carlo".
     """
-    seed: int | None = int(rng.integers(2**31))
-    for _ in range(config.episodes):
+    for seed in reset_seeds(config.episodes, rng):
         trajectory = run_episode(env, policy, rng=rng, seed=seed)
         returns = trajectory.returns(config.discount, bootstrap=float(features[trajectory.last_state] @ weights))
         for state, observed_return in zip(trajectory.states, returns, strict=True):
             gradient_mc_update(weights, features, state, observed_return, step_size=config.step_size)
         yield Episode(sum(trajectory.rewards), len(returns), trajectory.terminated)
-        seed = None  # the environment's own generator goes on
-
-
-def experience(
-    env: gym.Env, policy: Float[np.ndarray, "S A"], steps: int, *, rng: np.random.Generator
-) -> Iterator[Transition]:
-    """Follow a policy for so many steps, through as many episodes as that takes."""
-    ladder, draws = policy.cumsum(axis=1), uniforms(rng)
-    state, _ = env.reset(seed=int(rng.integers(2**31)))
-    for _ in range(steps):
-        action = int(np.searchsorted(ladder[state], next(draws) * ladder[state, -1], side="right"))
-        next_state, reward, terminated, truncated, _ = env.step(action)
-        yield Transition(int(state), action, float(reward), int(next_state), bool(terminated))
-        state = env.reset()[0] if terminated or truncated else next_state
 
 
 def _td_error(

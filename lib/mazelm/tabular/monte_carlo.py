@@ -20,7 +20,7 @@ import gymnasium as gym
 import numpy as np
 from jaxtyping import Float, Int, Num
 
-from mazelm.tabular.episodes import Episode, Trajectory, count, epsilon_greedy, follower, play
+from mazelm.tabular.episodes import Episode, Trajectory, count, epsilon_greedy, follower, play, reset_seeds
 from mazelm.tabular.mdp import as_probabilities
 
 
@@ -241,8 +241,7 @@ def _learn(
     first_action: Callable[[], int] | None = None,
 ) -> Iterator[Episode]:
     """Play, learn, report, as often as the config says. The tables stand still while an episode lasts."""
-    seed: int | None = int(rng.integers(2**31))
-    for _ in range(config.episodes):
+    for seed in reset_seeds(config.episodes, rng):
         trajectory = play(env, act, seed=seed, first_action=first_action() if first_action else None)
         learn_from_episode(
             estimate,
@@ -252,4 +251,3 @@ def _learn(
             bootstrap=0.0 if trajectory.terminated else value(trajectory.last_state),
         )
         yield Episode(sum(trajectory.rewards), len(trajectory.rewards), trajectory.terminated)
-        seed = None  # from now on the environment's generator goes on by itself

@@ -4,15 +4,13 @@ With n = 1 this is TD(0) and Sarsa, with n as long as the episode it is Monte Ca
 state is updated n steps after it was left, when the rewards have been seen; the last n states of an episode are updated
 at its end.
 
-`transitions_of` and `walk` turn recorded and played episodes into streams of transitions, from which the prediction
-methods of this file and the next one learn. Tables are lists of Python floats, as in `td.py`.
+Tables are lists of Python floats, as in `td.py`.
 
 Source: Watkins (1989) for the n-step return; Sutton & Barto (2018), sections 7.1 and 7.2.
 
 Left out: off-policy n-step methods with their ratios, and tree backups (sections 7.3 to 7.6).
 """
 
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,9 +19,8 @@ import gymnasium as gym
 import numpy as np
 from jaxtyping import Float, Num
 
-from mazelm.tabular.episodes import Episode, Trajectory, Transition, uniforms
-from mazelm.tabular.mdp import as_probabilities
-from mazelm.tabular.td import Table, TDConfig, TDControlConfig, _choose, _require_own_rows, _seeds
+from mazelm.tabular.episodes import Episode, Trajectory, Transition, reset_seeds, uniforms, walks
+from mazelm.tabular.td import Table, TDConfig, TDControlConfig, choose, require_own_rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,7 +149,7 @@ def n_step_prediction(
 
     Source: Sutton & Barto (2018), section 7.1, "n-step TD".
     """
-    for steps in walk(env, policy, len(values), config, rng=rng):
+    for steps in walks(env, policy, config.episodes, rng=rng):
         yield learn_n_step(values, steps, config)
 
 
@@ -161,17 +158,17 @@ def n_step_sarsa(env: gym.Env, q: Table, config: NStepSarsaConfig, *, rng: np.ra
 
     Source: Sutton & Barto (2018), section 7.2, "n-step Sarsa".
     """
-    _require_own_rows(q)
+    require_own_rows(q)
     draws, constants = uniforms(rng), {"step_size": config.step_size, "discount": config.discount}
-    for seed in _seeds(config, rng):
+    for seed in reset_seeds(config.episodes, rng):
         state, _ = env.reset(seed=seed)
-        action = _choose(q[state], config.epsilon, next(draws))
+        action = choose(q[state], config.epsilon, next(draws))
         recent: deque[Transition] = deque()
         total, count, terminated, truncated = 0.0, 0, False, False
         while not (terminated or truncated):
             next_state, reward, terminated, truncated, _ = env.step(action)
             recent.append(Transition(state, action, float(reward), next_state, terminated))
-            next_action = _choose(q[next_state], config.epsilon, next(draws))
+            next_action = choose(q[next_state], config.epsilon, next(draws))
             if len(recent) == config.n:
                 n_step_sarsa_update(q, recent, next_action, **constants)
                 recent.popleft()
@@ -180,34 +177,6 @@ def n_step_sarsa(env: gym.Env, q: Table, config: NStepSarsaConfig, *, rng: np.ra
             n_step_sarsa_update(q, recent, next_action, **constants)
             recent.popleft()
         yield Episode(total, count, bool(terminated))
-
-
-def transitions_of(trajectory: Trajectory) -> Iterator[Transition]:
-    """The steps of a recorded episode, one after the other."""
-    reached = [*trajectory.states[1:], trajectory.last_state]
-    last = len(reached) - 1
-    for t, step in enumerate(zip(trajectory.states, trajectory.actions, trajectory.rewards, reached, strict=True)):
-        yield Transition(*step, terminated=trajectory.terminated and t == last)
-
-
-def walk(
-    env: gym.Env, policy: Num[np.ndarray, "..."], n_states: int, config: TDConfig, *, rng: np.random.Generator
-) -> Iterator[Iterator[Transition]]:
-    """Follow a policy for some episodes; each is a stream of steps, which has to be read to its end before the next."""
-    probabilities = as_probabilities(policy, n_states, gym.spaces.flatdim(env.action_space))
-    ladder, draws = probabilities.cumsum(axis=1)[:, :-1].tolist(), uniforms(rng)
-    for seed in _seeds(config, rng):
-        yield _steps(env, ladder, seed, draws)
-
-
-def _steps(env: gym.Env, ladder: Table, seed: int | None, draws: Iterator[float]) -> Iterator[Transition]:
-    state, _ = env.reset(seed=seed)
-    terminated = truncated = False
-    while not (terminated or truncated):
-        action = bisect_right(ladder[state], next(draws))
-        next_state, reward, terminated, truncated, _ = env.step(action)
-        yield Transition(state, action, float(reward), next_state, bool(terminated))
-        state = next_state
 
 
 def _discounted(rewards: Sequence[float], future: float, discount: float) -> float:

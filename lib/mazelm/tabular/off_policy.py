@@ -17,7 +17,7 @@ import gymnasium as gym
 import numpy as np
 from jaxtyping import Float, Num
 
-from mazelm.tabular.episodes import Episode, Trajectory, run_episode
+from mazelm.tabular.episodes import Episode, Trajectory, reset_seeds, run_episode
 from mazelm.tabular.importance_sampling import step_log_ratios
 from mazelm.tabular.mdp import as_probabilities
 
@@ -181,7 +181,5 @@ def _average_in(
 def _episodes(
     env: gym.Env, behaviour: Float[np.ndarray, "S A"], count: int, *, rng: np.random.Generator
 ) -> Iterator[Trajectory]:
-    seed: int | None = int(rng.integers(2**31))
-    for _ in range(count):
+    for seed in reset_seeds(count, rng):
         yield run_episode(env, behaviour, rng=rng, seed=seed)
-        seed = None  # the environment's generator goes on

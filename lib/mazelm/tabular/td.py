@@ -22,7 +22,7 @@ import gymnasium as gym
 import numpy as np
 from jaxtyping import Num
 
-from mazelm.tabular.episodes import Episode, Transition, count, follower, uniforms
+from mazelm.tabular.episodes import Episode, Transition, count, follower, reset_seeds, uniforms
 
 Table = list[list[float]]  # one row for each state, in it one value for each action
 
@@ -192,7 +192,7 @@ def td_prediction(
     Source: Sutton & Barto (2018), section 6.1, "Tabular TD(0)".
     """
     act = follower(policy, len(values), count(env.action_space), uniforms(rng).__next__)
-    for seed in _seeds(config, rng):
+    for seed in reset_seeds(config.episodes, rng):
         state, _ = env.reset(seed=seed)
         total, steps, terminated, truncated = 0.0, 0, False, False
         while not (terminated or truncated):
@@ -211,16 +211,16 @@ def sarsa(env: gym.Env, q: Table, config: TDControlConfig, *, rng: np.random.Gen
 
     Source: Sutton & Barto (2018), section 6.4.
     """
-    _require_own_rows(q)
+    require_own_rows(q)
     draws = uniforms(rng)
-    for seed in _seeds(config, rng):
+    for seed in reset_seeds(config.episodes, rng):
         state, _ = env.reset(seed=seed)
-        action = _choose(q[state], config.epsilon, next(draws))
+        action = choose(q[state], config.epsilon, next(draws))
         total, steps, terminated, truncated = 0.0, 0, False, False
         while not (terminated or truncated):
             next_state, reward, terminated, truncated, _ = env.step(action)
             step = Transition(state, action, float(reward), next_state, terminated)
-            next_action = _choose(q[next_state], config.epsilon, next(draws))
+            next_action = choose(q[next_state], config.epsilon, next(draws))
             sarsa_update(q, step, next_action, step_size=config.step_size, discount=config.discount)
             state, action, total, steps = next_state, next_action, total + step.reward, steps + 1
         yield Episode(total, steps, bool(terminated))
@@ -235,14 +235,14 @@ def expected_sarsa(
 
     Source: Sutton & Barto (2018), section 6.6.
     """
-    _require_own_rows(q)
+    require_own_rows(q)
     target = config.epsilon if config.target_epsilon is None else config.target_epsilon
     draws = uniforms(rng)
-    for seed in _seeds(config, rng):
+    for seed in reset_seeds(config.episodes, rng):
         state, _ = env.reset(seed=seed)
         total, steps, terminated, truncated = 0.0, 0, False, False
         while not (terminated or truncated):
-            action = _choose(q[state], config.epsilon, next(draws))
+            action = choose(q[state], config.epsilon, next(draws))
             next_state, reward, terminated, truncated, _ = env.step(action)
             step = Transition(state, action, float(reward), next_state, terminated)
             expected_sarsa_update(q, step, epsilon=target, step_size=config.step_size, discount=config.discount)
@@ -259,10 +259,10 @@ def q_learning(env: gym.Env, q: Table, config: TDControlConfig, *, rng: np.rando
 
     Source: Sutton & Barto (2018), section 6.5.
     """
-    _require_own_rows(q)
+    require_own_rows(q)
     epsilon, step_size, discount = config.epsilon, config.step_size, config.discount
     draws, best = uniforms(rng), [max(row) for row in q]  # best[s] = maxₐ Q(s, a)
-    for seed in _seeds(config, rng):
+    for seed in reset_seeds(config.episodes, rng):
         state, _ = env.reset(seed=seed)
         total, steps = 0.0, 0
         for draw in draws:
@@ -288,14 +288,14 @@ def double_q_learning(
 
     Source: Sutton & Barto (2018), section 6.7, "Double Q-learning".
     """
-    _require_own_rows(q[0] + q[1])
+    require_own_rows(q[0] + q[1])
     draws = uniforms(rng)
-    for seed in _seeds(config, rng):
+    for seed in reset_seeds(config.episodes, rng):
         state, _ = env.reset(seed=seed)
         total, steps, terminated, truncated = 0.0, 0, False, False
         while not (terminated or truncated):
             both = [first + second for first, second in zip(q[0][state], q[1][state], strict=True)]
-            action = _choose(both, config.epsilon, next(draws))
+            action = choose(both, config.epsilon, next(draws))
             next_state, reward, terminated, truncated, _ = env.step(action)
             step = Transition(state, action, float(reward), next_state, terminated)
             changed, judge = q if next(draws) < 0.5 else q[::-1]
@@ -304,7 +304,7 @@ def double_q_learning(
         yield Episode(total, steps, bool(terminated))
 
 
-def _require_own_rows(rows: Table) -> None:
+def require_own_rows(rows: Table) -> None:
     """Refuse `[[0.0] * 4] * 25`: one row under many names, and an update of one state is one of all."""
     if len({id(row) for row in rows}) < len(rows):
         raise ValueError("q must have a row of its own for each state, got the same list more than once. Try: zeros()")
@@ -317,13 +317,6 @@ def _move(q: Table, step: Transition, future: float, step_size: float, discount:
     return td_error
 
 
-def _choose(row: list[float], epsilon: float, draw: float) -> int:
+def choose(row: list[float], epsilon: float, draw: float) -> int:
     """The ε-greedy rule from one uniform number: below ε it also says which action, else the first of the best."""
     return int(draw / epsilon * len(row)) if draw < epsilon else row.index(max(row))
-
-
-def _seeds(config: TDConfig, rng: np.random.Generator) -> Iterator[int | None]:
-    """One for each reset: a seed for the first; after it the environment's own generator goes on."""
-    yield int(rng.integers(2**31))
-    for _ in range(config.episodes - 1):
-        yield None

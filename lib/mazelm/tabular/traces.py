@@ -22,9 +22,8 @@ import gymnasium as gym
 import numpy as np
 from jaxtyping import Float, Num
 
-from mazelm.tabular.episodes import Episode, Trajectory, Transition, uniforms
-from mazelm.tabular.n_step import transitions_of, walk
-from mazelm.tabular.td import Table, TDConfig, TDControlConfig, _choose, _require_own_rows, _seeds
+from mazelm.tabular.episodes import Episode, Trajectory, Transition, reset_seeds, transitions_of, uniforms, walks
+from mazelm.tabular.td import Table, TDConfig, TDControlConfig, choose, require_own_rows
 
 _FORGOTTEN = 1e-12  # a trace below this is dropped: what it would still pass on is lost in rounding
 
@@ -280,7 +279,7 @@ def lambda_return_prediction(
 
     Source: Sutton & Barto (2018), section 12.1.
     """
-    for steps in walk(env, policy, len(values), config, rng=rng):
+    for steps in walks(env, policy, config.episodes, rng=rng):
         played = list(steps)
         states, actions, rewards, _, _ = map(list, zip(*played, strict=True))
         trajectory = Trajectory(states, actions, rewards, played[-1].next_state, played[-1].terminated)
@@ -301,7 +300,7 @@ def td_lambda(
 
     Source: Sutton & Barto (2018), section 12.2, "Semi-gradient TD(λ)" for a table.
     """
-    for steps in walk(env, policy, len(values), config, rng=rng):
+    for steps in walks(env, policy, config.episodes, rng=rng):
         yield learn_td_lambda(values, steps, config)
 
 
@@ -319,7 +318,7 @@ def true_online_td_lambda(
 
     Source: Sutton & Barto (2018), section 12.5, "True online TD(λ)" for a table.
     """
-    for steps in walk(env, policy, len(values), config, rng=rng):
+    for steps in walks(env, policy, config.episodes, rng=rng):
         yield learn_true_online(values, steps, config)
 
 
@@ -328,18 +327,18 @@ def sarsa_lambda(env: gym.Env, q: Table, config: SarsaLambdaConfig, *, rng: np.r
 
     Source: Sutton & Barto (2018), section 12.7, "Sarsa(λ)" for a table.
     """
-    _require_own_rows(q)
+    require_own_rows(q)
     mark, fade = replace if config.replacing else accumulate, config.discount * config.trace_decay
     draws = uniforms(rng)
-    for seed in _seeds(config, rng):
+    for seed in reset_seeds(config.episodes, rng):
         state, _ = env.reset(seed=seed)
-        action = _choose(q[state], config.epsilon, next(draws))
+        action = choose(q[state], config.epsilon, next(draws))
         traces: dict[tuple[int, int], float] = {}  # nothing of the last episode is left
         total, count, terminated, truncated = 0.0, 0, False, False
         while not (terminated or truncated):
             next_state, reward, terminated, truncated, _ = env.step(action)
             step = Transition(state, action, float(reward), next_state, terminated)
-            next_action = _choose(q[next_state], config.epsilon, next(draws))
+            next_action = choose(q[next_state], config.epsilon, next(draws))
             mark(traces, (state, action), fade=fade)
             sarsa_lambda_update(q, traces, step, next_action, step_size=config.step_size, discount=config.discount)
             state, action, total, count = next_state, next_action, total + step.reward, count + 1

@@ -1,6 +1,5 @@
 """Linear TD: updates by hand and by gradient, ratios, the two ends of an episode, loops, and where they lead."""
 
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -12,7 +11,6 @@ from mazelm.tabular.episodes import Transition
 from mazelm.tabular.linear import (
     LinearTDConfig,
     TDCConfig,
-    experience,
     gradient_mc,
     gradient_mc_update,
     linear_td,
@@ -237,33 +235,6 @@ def test_what_an_end_would_have_made_of_it(unchecked):
         weights = np.full(3, 10.0)
         list(learner(TabularEnv(ending, start=0), np.eye(3), weights, policy, config, rng=rng))
         np.testing.assert_allclose(weights, [1 + 0.9 + 0.81, 1.9, 1.0], atol=1e-3)
-
-
-def test_experience_goes_on_from_episode_to_episode():
-    env = TabularEnv(random_walk(3), start=1)
-    steps = list(experience(env, np.full((3, 2), 0.5), 400, rng=np.random.default_rng(1)))
-    assert len(steps) == 400
-    for one, following in pairwise(steps):
-        assert following.state == (1 if one.terminated else one.next_state)
-    assert sum(step.terminated for step in steps) == pytest.approx(100, abs=30)  # four steps an episode
-    assert {step.action for step in steps} == {0, 1}
-
-
-def test_after_a_cut_the_next_episode_begins():
-    env = TimeLimit(endless(5), 3)
-    steps = list(experience(env, np.ones((5, 1)), 7, rng=np.random.default_rng(0)))
-    assert [step.state for step in steps] == [0, 1, 2, 0, 1, 2, 0]
-    assert [step.next_state for step in steps] == [1, 2, 3, 1, 2, 3, 1]
-    assert not any(step.terminated for step in steps)
-
-
-def test_experience_follows_the_policy():
-    env = TabularEnv(random_walk(3), start=1)
-    policy = np.array([[1.0, 0.0], [0.2, 0.8], [0.0, 1.0]])
-    steps = list(experience(env, policy, 3000, rng=np.random.default_rng(1)))
-    middle = [step.action for step in steps if step.state == 1]
-    assert np.mean(middle) == pytest.approx(0.8, abs=4 * 0.4 / np.sqrt(len(middle)))
-    assert all(step.action == step.state // 2 for step in steps if step.state != 1)
 
 
 def test_episodes_differ():

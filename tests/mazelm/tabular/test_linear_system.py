@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mazelm.tabular.environments import TabularEnv
-from mazelm.tabular.episodes import Transition
-from mazelm.tabular.linear import experience, linear_td_update
+from mazelm.tabular.episodes import Transition, experience
+from mazelm.tabular.linear import linear_td_update
 from mazelm.tabular.linear_system import (
     TDSystem,
     expected_td_update,

@@ -8,7 +8,7 @@ from gymnasium.wrappers import TimeLimit
 from hypothesis import given
 from hypothesis import strategies as st
 from mazelm.tabular.environments import TabularEnv
-from mazelm.tabular.episodes import Episode, Trajectory, Transition, run_episode
+from mazelm.tabular.episodes import Episode, Trajectory, Transition, run_episode, transitions_of
 from mazelm.tabular.mdp import TabularMDP
 from mazelm.tabular.n_step import (
     NStepConfig,
@@ -19,8 +19,6 @@ from mazelm.tabular.n_step import (
     n_step_sarsa,
     n_step_sarsa_update,
     n_step_update,
-    transitions_of,
-    walk,
 )
 from mazelm.tabular.planning import exact_values
 from mazelm.tabular.problems.random_walk import random_walk, random_walk_values
@@ -108,12 +106,6 @@ def test_updates_by_hand():
     assert n_step_sarsa_update(q, ended, 1, step_size=0.25, discount=0.5) == 2 - 5.25
 
 
-def test_transitions_of_a_trajectory():
-    steps = list(transitions_of(THREE))
-    assert steps == [(0, 1, 1.0, 1, False), (1, 0, 2.0, 0, False), (0, 1, 4.0, 2, True)]
-    assert [step.terminated for step in transitions_of(CUT)] == [False, False, False]
-
-
 # --- by definition
 
 
@@ -182,14 +174,6 @@ def test_n_beyond_the_end_is_monte_carlo():
         for state, following in zip(trajectory.states, trajectory.returns(0.9), strict=True):
             expected[state] += 0.2 * (following - expected[state])
         assert values == pytest.approx(expected, abs=1e-12)
-
-
-def test_the_walk_is_that_of_td_prediction():
-    env = TabularEnv(random_walk(5), start=2)
-    policy, config = np.full((5, 2), 0.5), TDConfig(episodes=5)
-    lengths = [len(list(steps)) for steps in walk(env, policy, 5, config, rng=np.random.default_rng(7))]
-    others = td_prediction(env, policy, [0.0] * 5, config, rng=np.random.default_rng(7))
-    assert lengths == [episode.steps for episode in others]
 
 
 # --- a time limit is not an end

@@ -8,8 +8,8 @@ The walks are the same for all methods, as in the book.
 import numpy as np
 import pytest
 from mazelm.tabular.environments import TabularEnv
-from mazelm.tabular.episodes import run_episode
-from mazelm.tabular.n_step import NStepConfig, learn_n_step, transitions_of
+from mazelm.tabular.episodes import run_episode, transitions_of
+from mazelm.tabular.n_step import NStepConfig, learn_n_step
 from mazelm.tabular.problems.random_walk import random_walk, random_walk_values
 from mazelm.tabular.traces import TDLambdaConfig, learn_lambda_return, learn_td_lambda, learn_true_online
 

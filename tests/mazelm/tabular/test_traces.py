@@ -8,9 +8,9 @@ from gymnasium.wrappers import TimeLimit
 from hypothesis import given
 from hypothesis import strategies as st
 from mazelm.tabular.environments import TabularEnv
-from mazelm.tabular.episodes import Episode, Trajectory, Transition, run_episode
+from mazelm.tabular.episodes import Episode, Trajectory, Transition, run_episode, transitions_of
 from mazelm.tabular.mdp import TabularMDP
-from mazelm.tabular.n_step import n_step_return, transitions_of
+from mazelm.tabular.n_step import n_step_return
 from mazelm.tabular.planning import exact_values
 from mazelm.tabular.problems.random_walk import random_walk, random_walk_values
 from mazelm.tabular.td import TDConfig, TDControlConfig, sarsa, td_prediction, zeros

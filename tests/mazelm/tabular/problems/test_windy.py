@@ -11,7 +11,7 @@ UP, RIGHT, DOWN, LEFT = range(4)
 def lands(row, col, action):
     """Where a step leads, as row and column; None where it ends the task."""
     mdp = windy_gridworld()
-    mdp_row = mdp.transitions.toarray()[(row * COLS + col) * 4 + action]
+    mdp_row = mdp.transitions[row * COLS + col, action]
     return divmod(int(np.flatnonzero(mdp_row)[0]), COLS) if mdp_row.any() else None
 
 
