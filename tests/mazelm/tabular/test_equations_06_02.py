@@ -162,6 +162,26 @@ def test_eq_stopped_policy(drawn, discount):
         before = sweep.values
 
 
+@given(models(), st.sampled_from([0.3, 0.9, 0.99]))
+def test_eq_value_bracket(drawn, discount):
+    """The smallest and the largest change of a sweep say how far all values can still go down and up."""
+    mdp, rng = drawn
+    optimum = policy_iteration(mdp, discount=discount).values
+    room = 1e-7 * (1 + size(optimum))
+    before = rng.normal(size=mdp.n_states)
+    for sweep in itertools.islice(value_iteration_sweeps(mdp, discount=discount, values=before), 12):
+        changes = [float(new - old) for new, old in zip(sweep.values, before, strict=True)]
+        low, high = min(changes), max(changes)
+        if mdp.terminations.any():  # a constant is not passed on whole
+            low, high = min(low, 0.0), max(high, 0.0)
+        low, high = (discount / (1 - discount) * bound for bound in (low, high))
+        for s in range(mdp.n_states):
+            assert low - room <= optimum[s] - sweep.values[s] <= high + room
+        earned = exact_values(mdp, greedy_policy(mdp, sweep.values, discount=discount), discount=discount)
+        assert size(optimum - earned) <= discount * (high - low) + 1e-5 * (1 + size(optimum))
+        before = sweep.values
+
+
 @given(models(), st.sampled_from([0.3, 0.9]), st.sampled_from([1e-3, 1e-6]))
 def test_value_iteration_keeps_its_word(drawn, discount, tolerance):
     mdp, _ = drawn
