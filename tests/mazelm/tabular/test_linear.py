@@ -1,6 +1,5 @@
 """Linear TD: updates by hand and by gradient, ratios, the two ends of an episode, loops, and where they lead."""
 
-
 import numpy as np
 import pytest
 from gymnasium.wrappers import TimeLimit

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from mazelm.tabular.environments import IndexObservation
 from mazelm.tabular.monte_carlo import Estimate, PredictionConfig, exploring_starts
+from scipy.special import gammaln
 
 CARDS = {card: Fraction(1, 13) for card in range(1, 10)} | {10: Fraction(4, 13)}  # an ace is 1
 STICK, HIT = 0, 1
@@ -128,3 +129,42 @@ def test_exploring_starts_find_every_clear_decision(unchecked):  # without check
     assert len(undecided) < 130
     policy = [estimate.values[env.observation(state)].argmax() for state in STATES]
     assert sum((action == STICK) == (gap(*state) > 0) for action, state in zip(policy, STATES, strict=True)) >= 175
+
+
+def chances(total, action):
+    """The chances to lose, draw and win against a ten without a usable ace, after a hit with the best play."""
+    if action == STICK:
+        ends = dealer_ends(*with_card(0, 0, 10))
+        return np.array([float(sum(p for end, p in ends.items() if np.sign(total - end) == g)) for g in (-1, 0, 1)])
+    parts = [(p, with_card(total, 0, card)[0]) for card, p in CARDS.items()]
+    return sum(float(p) * (np.array([1, 0, 0]) if after > 21 else chances(after, STICK)) for p, after in parts)
+
+
+def tables(chance, hands):
+    """Each pair of losses and wins in so many hands, with its probability."""
+    pairs = np.array([(lost, won) for lost in range(hands + 1) for won in range(hands + 1 - lost)])
+    log = gammaln(hands + 1) - gammaln(np.column_stack([pairs, hands - pairs.sum(axis=1)]) + 1).sum(axis=1)
+    powers = chance[0] ** pairs[:, 0] * chance[2] ** pairs[:, 1] * chance[1] ** (hands - pairs.sum(axis=1))
+    mean = (pairs[:, 1] - pairs[:, 0]) / hands
+    return np.exp(log) * powers, mean, (pairs.sum(axis=1) / hands - mean**2) / hands
+
+
+def test_twenty_hands_show_that_one_should_stick_on_20():
+    """The chance that the measured gap exceeds two of its own standard errors, exactly."""
+    (p, left, left_var), (r, right, right_var) = (tables(chances(20, action), 10) for action in (STICK, HIT))
+    assert p.sum() == pytest.approx(1) and r.sum() == pytest.approx(1)
+    seen = left[:, None] - right > 2 * np.sqrt(left_var[:, None] + right_var)
+    assert float(p @ seen @ r) == pytest.approx(0.979, abs=0.002)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(1, 8))
+def test_other_seeds_leave_a_few_wrong_decisions(unchecked, seed):
+    env = IndexObservation(DealAnywhere(gym.make("Blackjack-v1", sab=True).unwrapped))
+    estimate = Estimate.blank(env.observation_space.n, 2)
+    for _ in exploring_starts(env, estimate, PredictionConfig(episodes=50_000), rng=np.random.default_rng(seed)):
+        pass
+    policy = [estimate.values[env.observation(state)].argmax() for state in STATES]
+    wrong = [abs(gap(*s)) for s, action in zip(STATES, policy, strict=True) if (action == STICK) != (gap(*s) > 0)]
+    assert 5 <= len(wrong) <= 14
+    assert max(wrong) < 0.3

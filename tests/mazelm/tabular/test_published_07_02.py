@@ -110,6 +110,20 @@ def test_estimates_from_games_of_the_coin(games):
     assert effective_sample_size(ratios) / len(paths) == pytest.approx(1 / 10.79, rel=0.15)
 
 
+def test_a_record_alone_tells_its_standard_error(games):
+    """The estimates of records of 1,000 games lie within two of their own standard errors in about 93 % of cases."""
+    paths, target, coin = games
+    ratios = trajectory_ratios(paths, target, coin)
+    returns = np.array([sum(path.rewards) for path in paths])
+    truth, rng, close = weighted_estimate(returns, ratios), np.random.default_rng(0), 0
+    for _ in range(1_000):
+        record = rng.integers(len(paths), size=1_000)
+        off = returns[record] - weighted_estimate(returns[record], ratios[record])
+        error = np.sqrt((ratios[record] ** 2 * off**2).sum()) / ratios[record].sum()
+        close += abs(weighted_estimate(returns[record], ratios[record]) - truth) < 2 * error
+    assert 900 < close < 970
+
+
 def test_error_curves_of_figure_5_3(games):
     """Both mean squared errors fall, and the weighted one is far lower in the first games."""
     paths, target, coin = games
