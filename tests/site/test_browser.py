@@ -6,7 +6,8 @@ from urllib.parse import unquote, urlparse
 
 import pytest
 
-pytestmark = pytest.mark.browser
+# The first test also pays for the visits: two hundred of them, some seconds each where the machine is busy.
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 
 RAW_FORMULA = re.compile(r"\$\$|\\\(|\\\[|(?<!\w)\\(?:frac|sum|log|mathrm|begin)\b")
 RAW_ROLE = re.compile(r"\{(?:term|eq|ref|numref|cite(?::\w+)?|doc|download)\}|:::|<!--")
@@ -143,3 +144,20 @@ def test_copy_buttons(page, folder):
     page.goto((folder / "01-metrics" / "01-classification-metrics.html").as_uri())
     page.wait_for_selector("button.copybtn", state="attached")
     assert page.locator("div.cell_input button.copybtn").count() >= 5
+
+
+def test_an_animation_plays_when_it_is_asked_to_and_stops(page, folder):
+    lesson = next(path for path in sorted(folder.rglob("*.html")) if 'class="play"' in path.read_text())
+    page.goto(lesson.as_uri())
+    button = page.locator("button.play").first
+    picture = button.locator("xpath=preceding-sibling::img")
+    still = picture.get_attribute("src")
+    assert still.endswith("-still.png")
+    assert picture.get_attribute("alt")
+    button.focus()
+    page.keyboard.press("Enter")
+    assert button.inner_text() == "Stop"
+    assert picture.get_attribute("src").startswith(still.replace("-still", "") + "?")
+    page.wait_for_function("image => image.complete && image.naturalWidth > 0", arg=picture.element_handle())
+    button.click()
+    assert (button.inner_text(), picture.get_attribute("src")) == ("Play the animation", still)

@@ -4,7 +4,7 @@ It takes anything that has `walls` (R, C), `start` and `goal`, as the mazes of t
 numbered row by row over all cells, so that an array of values fits the grid.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Num
@@ -83,19 +83,28 @@ def draw_maze(
         _draw_arrows(ax, maze, np.asarray(policy))
     if path is not None:
         _draw_path(ax, path, cols)
-    corner = numbers is not None or policy is not None or path is not None  # the middle of the cell is taken
-    for letter, (row, col) in (("S", maze.start), ("G", maze.goal)):
-        place = (col - 0.36, row - 0.3) if corner else (col, row)
-        dark = values is not None and image is not None and _is_dark(image, np.ravel(values)[row * cols + col])
-        style: dict[str, Any] = {
-            "ha": "center",
-            "va": "center",
-            "size": 8 if corner else 11,
-            "weight": "bold",
-            "zorder": 6,
-        }
-        ax.text(place[0], place[1], letter, color="white" if dark else "black", **style)
+    _write_letters(ax, maze, image, corner=numbers is not None or policy is not None or path is not None)
     return image
+
+
+def _write_letters(ax: Axes, maze: Grid, image: AxesImage | None, *, corner: bool) -> None:
+    """S and G, in a corner of their cells where the middle is taken and the cells are large enough."""
+    large = max(np.shape(maze.walls)) <= 8
+    size = 6 if not large else 8 if corner else 11
+    for letter, (row, col) in (("S", maze.start), ("G", maze.goal)):
+        x, y = (col - 0.36, row - 0.3) if corner and large else (col, row)
+        dark = image is not None and _is_dark(image, np.asarray(image.get_array())[row, col])
+        ax.text(
+            x,
+            y,
+            letter,
+            ha="center",
+            va="center",
+            size=size,
+            weight="bold",
+            color="white" if dark else "black",
+            zorder=8,
+        )
 
 
 def _heat_map(

@@ -254,7 +254,7 @@ def q_learning(env: gym.Env, q: Table, config: TDControlConfig, *, rng: np.rando
     """Improve Q in place toward the value of acting best, while acting ε-greedily, yielding what each episode came to.
 
     Off-policy. This loop is made for long runs, so `q_learning_update` and the choice of an action are written out in
-    it, which doubles its speed. `best` keeps the best value of each state, which only an update of that state changes.
+    it, which about doubles its speed. `best` keeps the best value of each state, which only its own updates change.
     One uniform number decides whether to explore (it is below ε) and with which action (where below ε it is).
 
     Source: Sutton & Barto (2018), section 6.5.

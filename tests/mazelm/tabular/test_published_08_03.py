@@ -139,3 +139,18 @@ def test_example_11_2():
             full += 0.01 * error * slope
     np.testing.assert_allclose(semi, [0.5, 1, 0], atol=0.01)
     np.testing.assert_allclose(full, [0.5, 0.75, 0.25], atol=0.01)
+
+
+@pytest.mark.parametrize(("error_step_size", "stable"), [(0.05, True), (0.005, True), (0.001, True), (0.0005, False)])
+def test_tdc_needs_an_error_weight_that_keeps_up(error_step_size, stable):
+    """The expected update of w and v together, built column by column: an eigenvalue leaves the circle for small β."""
+    settings = {"step_size": 0.005, "error_step_size": error_step_size, "discount": DISCOUNT}
+    both = np.zeros((16, 16))
+    for column in np.eye(16):
+        for state in range(7):
+            w, v = column[:8].copy(), column[8:].copy()
+            tdc_update(w, v, FEATURES, Transition(state, 1, 0.0, 6, False), **settings)
+            both[:, column.argmax()] += np.concatenate([w, v]) / 7
+    assert (np.abs(np.linalg.eigvals(both)).max() < 1 + 1e-9) == stable
+    size = np.linalg.norm((np.linalg.matrix_power(both, 20_000) @ np.append(FIRST_WEIGHTS, np.zeros(8)))[:8])
+    assert (size < 10) == stable
