@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlparse
 
 import pytest
 
-# The first test also pays for the visits: two hundred of them, some seconds each where the machine is busy.
+# The first test also pays for the visits: two for each page, some seconds each where the machine is busy.
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(1500)]
 
 RAW_FORMULA = re.compile(r"\$\$|\\\(|\\\[|(?<!\w)\\(?:frac|sum|log|mathrm|begin)\b")
