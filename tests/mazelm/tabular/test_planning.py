@@ -161,7 +161,7 @@ def test_planners_agree_on_named_mazes(name, slip, rewards):
 
 @pytest.mark.parametrize("slip", [0.0, 0.2])
 def test_planners_agree_on_two_hundred_random_mazes(slip, rng):
-    for _ in range(100):
+    for _ in range(200):
         rows, cols = rng.integers(3, 12, size=2)
         maze = random_maze(int(rows), int(cols), loops=float(rng.random()), rng=rng)
         assert agree(maze_mdp(maze, slip)) < 1e-8
