@@ -38,7 +38,7 @@ def rows(quick: bool) -> list[Row]:
     )
     return [
         against_quantecon(huge, "value_iteration", 2.5),
-        against_loop(huge, 1, 200),
+        against_loop(huge, 10, 200),
         against_quantecon(large, "value_iteration", None),
         against_loop(large, 50, None),
         against_quantecon(classic, "policy_iteration", None),
@@ -87,7 +87,10 @@ def with_end(mdp: TabularMDP) -> DiscreteDP:
     n_states, n_actions = mdp.rewards.shape
     ends = sparse.csr_array(mdp.terminations.reshape(-1, 1))
     stays = sparse.csr_array((np.ones(n_actions), (range(n_actions), [n_states] * n_actions)))
-    transitions = sparse.vstack([sparse.hstack([mdp.transitions, ends]), stays])
+    going_on = mdp.transitions
+    if isinstance(going_on, np.ndarray):
+        going_on = sparse.csr_array(going_on.reshape(-1, n_states))
+    transitions = sparse.vstack([sparse.hstack([going_on, ends]), stays])
     rewards = np.append(mdp.rewards.ravel(), np.zeros(n_actions))
     states, actions = np.divmod(np.arange(rewards.size), n_actions)
     return DiscreteDP(rewards, sparse.csr_matrix(transitions), DISCOUNT, states, actions)
