@@ -98,7 +98,7 @@ def with_end(mdp: TabularMDP) -> DiscreteDP:
 
 def against_loop(maze: Maze, n_sweeps: int, required: float | None) -> Row:
     mdp, rules = model(maze), listed(maze)
-    cells = [maze.index(*cell) for cell in rules]
+    cells = np.array([maze.index(*cell) for cell in rules])
 
     def ours() -> object:
         return next(value_iteration_sweeps(mdp, discount=DISCOUNT, every=n_sweeps)).values[cells]
