@@ -87,18 +87,26 @@ class Moves:
         """One gather for all moves, then one product with the chances."""
         return (self.mixture @ np.append(values, 0.0)[self._target]).T
 
-    def best_values(self, values: Float[np.ndarray, " S"], discount: float) -> Float[np.ndarray, " S"]:
-        """maxₐ [r(s, a) + γ·Σ_s′ P(s′ | s, a)·V(s′)], only where something can follow, a block of states at a time.
+    def best_values(self, values: Float[np.ndarray, " S"], discount: float, times: int) -> Float[np.ndarray, " S"]:
+        """maxₐ [r(s, a) + γ·Σ_s′ P(s′ | s, a)·V(s′)], so many times, only where something can follow.
 
-        The numbers of a block stay in the processor's cache, which makes it twice as fast as all states at once.
+        Those states are numbered anew, side by side, once for all sweeps. They are taken a block at a time, whose
+        numbers stay in the processor's cache. On a maze of 250,000 states this is over three times as fast.
         """
-        states, target, rewards, best = self._going_on
-        best, extended, mixture = best.copy(), np.append(values, 0.0), discount * self.mixture
-        for first in range(0, len(states), _BLOCK):
-            block = slice(first, first + _BLOCK)
-            q = mixture @ extended.take(target[:, block], mode="clip")  # all indices exist: clip skips the check
-            q += rewards[:, block]
-            best[states[block]] = q.max(axis=0)
+        order, blocks, at_once = self._going_on
+        n_live, mixture = len(order) - len(at_once), discount * self.mixture
+        now, new = np.append(values[order], 0.0), np.zeros(len(values) + 1)
+        for _ in range(times):
+            new[n_live:-1] = at_once
+            first = 0
+            for target, rewards in blocks:
+                q = mixture @ now.take(target, mode="clip")  # all indices exist: clip skips the check
+                q += rewards
+                q.max(axis=0, out=new[first : first + q.shape[1]])
+                first += q.shape[1]
+            now, new = new, now
+        best = np.empty(len(values))
+        best[order] = now[:-1]
         return best
 
     def probability_of_going_on(self) -> Float[np.ndarray, "S A"]:
@@ -129,14 +137,20 @@ class Moves:
         return np.where(self.terminated, n_states, self.next_state).astype(np.intp)
 
     @cached_property
-    def _going_on(self) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """The states from which something can follow, with their targets and rewards, and the best reward of any state.
+    def _going_on(self) -> tuple[np.ndarray, list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+        """All states, those first from which something can follow; their targets in that order, with their rewards.
 
-        In a maze the others are the walls and the goal, for which the best reward is all there is.
+        In a maze the others are the walls and the goal, for which the best reward is all there is: it comes last.
         """
-        states = np.flatnonzero(~self.terminated.all(axis=0))
-        rewards = self.mixture @ self.rewards
-        return states, self._target[:, states], rewards[:, states], rewards.max(axis=0)
+        ends = self.terminated.all(axis=0)
+        order = np.argsort(ends, kind="stable")
+        n_states, n_live = len(order), int((~ends).sum())
+        place = np.empty(n_states + 1, dtype=np.intp)
+        place[order], place[n_states] = np.arange(n_states), n_states
+        cuts = np.split(order[:n_live], range(_BLOCK, n_live, _BLOCK))
+        expected = self.mixture @ self.rewards
+        blocks = [(place[self._target.take(cut, axis=1)], expected.take(cut, axis=1)) for cut in cuts]
+        return order, blocks, expected[:, order[n_live:]].max(axis=0)
 
 
 class TabularMDP:
@@ -267,7 +281,9 @@ class TabularMDP:
         """
         return self.rewards + discount * self.expected_next(values)
 
-    def best_values(self, values: Float[np.ndarray, " S"], *, discount: float) -> Float[np.ndarray, " S"]:
+    def best_values(
+        self, values: Float[np.ndarray, " S"], *, discount: float, times: int = 1
+    ) -> Float[np.ndarray, " S"]:
         """What each state is worth when the best action is taken and the states it leads to are worth `values`.
 
             V′(s) = maxₐ [r(s, a) + γ·Σ_s′ P(s′ | s, a)·V(s′)]
@@ -277,10 +293,13 @@ class TabularMDP:
         Args:
             values: V, one number for each state.
             discount: γ, in [0, 1].
+            times: How many sweeps to make, each from the values of the last.
         """
         if isinstance(self._transitions, Moves):
-            return self._transitions.best_values(values, discount)
-        return self.q_values(values, discount=discount).max(axis=1)
+            return self._transitions.best_values(values, discount, times)
+        for _ in range(times):
+            values = self.q_values(values, discount=discount).max(axis=1)
+        return values
 
     def under(self, policy: Num[np.ndarray, "..."]) -> MarkovRewardProcess:
         """The process that a policy leaves: P_π(s′ | s) = Σ_a π(a | s)·P(s′ | s, a) and r_π(s) = Σ_a π(a | s)·r(s, a).

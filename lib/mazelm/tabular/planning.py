@@ -201,8 +201,8 @@ def value_iteration_sweeps(
     _require_discount(discount)
     values = np.zeros(mdp.n_states) if values is None else np.array(values, dtype=float)
     while True:
-        for _ in range(every):
-            last, values = values, mdp.best_values(values, discount=discount)
+        last = mdp.best_values(values, discount=discount, times=every - 1)
+        values = mdp.best_values(last, discount=discount)
         change = float(np.abs(values - last).max())
         yield Sweep(values, change, error_bound(change, discount))
 

@@ -67,6 +67,7 @@ def test_a_table_of_moves_is_the_same_as_its_outcomes(rng, monkeypatch):
     monkeypatch.setattr("mazelm.tabular.mdp._BLOCK", 4)  # so that several blocks and a broken last one are used
     next_state, rewards = rng.integers(7, size=(3, 7)), rng.normal(size=(3, 7))
     terminated, mixture = rng.random((3, 7)) < 0.3, rng.dirichlet(np.ones(3), size=2)
+    terminated[:, [1, 4]] = True  # like the walls and the goal of a maze: nothing follows there
     moves = TabularMDP.from_moves(next_state, rewards, terminated, mixture)
     entries = [next_state, rewards, terminated]
     outcomes = [
@@ -78,7 +79,12 @@ def test_a_table_of_moves_is_the_same_as_its_outcomes(rng, monkeypatch):
     np.testing.assert_allclose(
         moves.best_values(values, discount=0.9), slow_q(outcomes, values, 0.9).max(axis=1), atol=1e-12
     )
+    thrice = values
+    for _ in range(3):
+        thrice = slow_q(outcomes, thrice, 0.9).max(axis=1)
     listed = TabularMDP.from_outcomes(outcomes)
+    for mdp in (moves, listed):
+        np.testing.assert_allclose(mdp.best_values(values, discount=0.9, times=3), thrice, atol=1e-12)
     np.testing.assert_allclose(moves.transitions.toarray(), listed.transitions.toarray(), atol=1e-12)
     np.testing.assert_allclose(moves.terminations, listed.terminations, atol=1e-12)
 

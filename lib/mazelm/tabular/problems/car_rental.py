@@ -5,7 +5,7 @@ number of cars at each location in the evening, an action the number of cars to 
 ever ends. Requests and returns are Poisson numbers, with their tails kept exactly: a request beyond the last car earns
 nothing, a car beyond the capacity leaves the problem, and both probabilities are added up in closed form.
 
-Source: Sutton & Barto (2018), example 4.2; and exercise 4.7, which the last three entries of the config make possible.
+Source: Sutton & Barto (2018), example 4.2.
 """
 
 from dataclasses import dataclass
@@ -27,20 +27,14 @@ class CarRental:
     return_rates: tuple[float, float] = (3.0, 2.0)
     rent: float = 10.0  # paid for each car rented out
     move_cost: float = 2.0  # for each car moved
-    free_moves: int = 0  # cars a night that somebody drives from the first to the second location for nothing
-    free_parking: int | None = None  # cars that a location keeps overnight for nothing; None: any number
-    parking_cost: float = 4.0  # a night and location, as soon as there is one more
 
     def __post_init__(self):
-        for name in ("capacity", "max_moves", "free_moves", "free_parking"):
-            if (number := getattr(self, name)) is not None and number < 0:
+        for name in ("capacity", "max_moves"):
+            if (number := getattr(self, name)) < 0:
                 raise ValueError(f"{name} must be at least 0, got {number}")
         for name in ("request_rates", "return_rates"):
             if len(rates := getattr(self, name)) != 2 or not min(rates) > 0:
                 raise ValueError(f"{name} must be two positive numbers, one for each location, got {rates}")
-
-
-MODIFIED = CarRental(free_moves=1, free_parking=10)  # exercise 4.7
 
 
 def car_rental(config: CarRental | None = None) -> TabularMDP:
@@ -74,10 +68,7 @@ def nights(
     asked = np.arange(-config.max_moves, config.max_moves + 1)[None]
     moved = np.clip(asked, -second, first)
     mornings = [np.minimum(cars, config.capacity) for cars in (first - moved, second + moved)]
-    costs = config.move_cost * (np.abs(asked) - np.clip(moved, 0, config.free_moves))
-    if config.free_parking is not None:
-        costs = costs + config.parking_cost * sum(cars > config.free_parking for cars in mornings)
-    return *mornings, costs
+    return *mornings, np.broadcast_to(config.move_cost * np.abs(asked), moved.shape)
 
 
 def business_day(

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from mazelm.tabular.planning import exact_values, policy_iteration
 from mazelm.tabular.problems.car_rental import (
-    MODIFIED,
     CarRental,
     business_day,
     capped_poisson,
@@ -17,9 +16,6 @@ from mazelm.tabular.problems.car_rental import (
 )
 
 SMALL = CarRental(capacity=4, max_moves=2, request_rates=(1.0, 2.0), return_rates=(1.5, 0.5))
-SMALL_MODIFIED = CarRental(
-    capacity=4, max_moves=2, request_rates=(1.0, 2.0), return_rates=(1.5, 0.5), free_moves=1, free_parking=2
-)
 
 
 def poisson(n, rate):
@@ -38,10 +34,7 @@ def slow_model(config, upto=60):
         moved = min(asked, i) if asked >= 0 else -min(-asked, j)
         morning = [min(i - moved, config.capacity), min(j + moved, config.capacity)]
         place = (i * n + j, asked + config.max_moves)
-        free = min(max(moved, 0), config.free_moves)
-        rewards[place] = -config.move_cost * (abs(asked) - free)
-        if config.free_parking is not None:
-            rewards[place] -= config.parking_cost * sum(cars > config.free_parking for cars in morning)
+        rewards[place] = -config.move_cost * abs(asked)
         evening = np.zeros((2, n))
         for location in (0, 1):
             for asked_for, back in itertools.product(range(upto), repeat=2):
@@ -83,23 +76,12 @@ def test_a_night_by_hand():
     assert (first[state, action], second[state, action]) == (15, 20)
 
 
-def test_a_modified_night_by_hand():
-    _, _, costs = nights(MODIFIED)
-    state = 12 * 21 + 10
-    assert costs[state, 5] == 4.0  # 12 and 10 cars stay: one lot too small
-    assert costs[state, 5 + 1] == 8.0  # the one car travels for nothing; 11 and 11 need both second lots
-    assert costs[state, 5 + 2] == 2.0 + 4.0  # the second car is paid; 10 and 12
-    assert costs[state, 5 - 1] == 2.0 + 4.0  # no free car in this direction; 13 and 9
-    assert costs[0, 5 + 1] == 2.0  # no car, so none that travels for nothing
-
-
 # --- by definition
 
 
-@pytest.mark.parametrize("config", [SMALL, SMALL_MODIFIED], ids=["example 4.2", "exercise 4.7"])
-def test_model_is_that_of_the_slow_loops(config):
-    transitions, rewards = slow_model(config)
-    mdp = car_rental(config)
+def test_model_is_that_of_the_slow_loops():
+    transitions, rewards = slow_model(SMALL)
+    mdp = car_rental(SMALL)
     np.testing.assert_allclose(np.asarray(mdp.transitions), transitions, atol=1e-13)
     np.testing.assert_allclose(mdp.rewards, rewards, atol=1e-12)
 
@@ -140,11 +122,10 @@ def test_exchanged_locations_exchange_values_and_turn_the_moves_round():
 
 
 def test_the_best_policy_asks_for_no_car_that_is_not_there():
-    for config in (CarRental(), MODIFIED):
-        moved = car_counts(policy_iteration(car_rental(config), discount=0.9).policy, config)
-        first, second = np.indices(moved.shape)
-        assert (moved <= first).all()
-        assert (-moved <= second).all()
+    moved = car_counts(policy_iteration(car_rental(), discount=0.9).policy)
+    first, second = np.indices(moved.shape)
+    assert (moved <= first).all()
+    assert (-moved <= second).all()
 
 
 def test_double_money_doubles_the_values():
@@ -171,8 +152,6 @@ def test_without_moves_there_is_one_action():
     [
         ("capacity", -1),
         ("max_moves", -1),
-        ("free_moves", -2),
-        ("free_parking", -1),
         ("request_rates", (0.0, 1.0)),
         ("return_rates", (1.0,)),
     ],
