@@ -1,0 +1,1 @@
+"""Learning from an expert: behaviour cloning and DAgger (chapter 13)."""
