@@ -9,6 +9,7 @@ Left out, and there in production: networks for pictures, memories for what is o
 Source: Schulman et al. (2017), section 6.1, for the sizes; Saxe et al. (2014) for orthogonal weights.
 """
 
+import itertools
 from collections.abc import Sequence
 
 import gymnasium as gym
@@ -59,7 +60,7 @@ def mlp(sizes: Sequence[int], *, activation: type[nn.Module] = nn.Tanh) -> nn.Se
     if len(sizes) < 2:
         raise ValueError(f"sizes must hold at least an input and an output, got {list(sizes)}")
     layers: list[nn.Module] = []
-    for n_inputs, n_outputs in zip(sizes, sizes[1:], strict=False):
+    for n_inputs, n_outputs in itertools.pairwise(sizes):
         layers += [nn.Linear(n_inputs, n_outputs), activation()]
     return nn.Sequential(*layers[:-1])
 
