@@ -4,7 +4,7 @@ import os
 import pytest
 import torch
 from mazelm.common.seeding import seeded
-from mazelm.training import checkpoint
+from mazelm.training import checkpoint, snapshot
 from mazelm.training.optim import SGD, Adam
 from torch import nn
 from torch.nn import functional as F
@@ -107,7 +107,7 @@ class Killed(BaseException):
 def test_whenever_it_is_stopped_the_checkpoint_before_it_is_whole(tmp_path, monkeypatch, name, call):
     mine, _ = saved(tmp_path, epoch=1)
     calls = iter(range(1, 100))
-    owners = {"save_file": checkpoint, "fsync": os}
+    owners = {"save_file": snapshot, "fsync": os}
     owner = owners.get(name, checkpoint.Path)
     original = getattr(owner, name)
 
@@ -165,7 +165,7 @@ def test_a_file_that_is_no_safetensors_file_is_refused_even_with_its_checksum(tm
     _, path = saved(tmp_path)
     (path / "model.safetensors").write_bytes(b"not tensors")
     numbers = json.loads((path / "state.json").read_text(encoding="utf-8"))
-    numbers["sha256"]["model.safetensors"] = checkpoint._checksum(path / "model.safetensors")
+    numbers["sha256"]["model.safetensors"] = snapshot.checksum(path / "model.safetensors")
     (path / "state.json").write_text(json.dumps(numbers), encoding="utf-8")
     with pytest.raises(ValueError, match="cannot be read"):
         checkpoint.load(path, model=parts()["model"])
