@@ -102,7 +102,7 @@ def lambda_returns(
     _require_discount(discount)
     if not 0 <= trace_decay <= 1:
         raise ValueError(f"trace_decay must be in [0, 1], got {trace_decay}")
-    decay = discount * trace_decay * ~(terminated | truncated)
+    decay = discount * trace_decay * (~(terminated | truncated)).to(rewards.dtype)  # else γλ is rounded to float32
     bootstrapped = rewards + discount * next_values * ~terminated - decay * next_values
     decay[-1], bootstrapped[-1] = 0.0, (rewards + discount * next_values * ~terminated)[-1]
     return _summed_backwards(bootstrapped, decay)
@@ -140,7 +140,7 @@ def gae(
         raise ValueError(f"gae_lambda must be in [0, 1], got {gae_lambda}")
     td_errors = rewards + discount * next_values * ~terminated - values
     same_episode = ~(terminated | truncated)  # the sum over steps stops at a reset
-    return _summed_backwards(td_errors, discount * gae_lambda * same_episode)
+    return _summed_backwards(td_errors, discount * gae_lambda * same_episode.to(td_errors.dtype))
 
 
 def _summed_backwards(terms: Float[Tensor, "T B"], decay: Float[Tensor, "T B"]) -> Float[Tensor, "T B"]:

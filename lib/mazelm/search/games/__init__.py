@@ -1,0 +1,1 @@
+"""Small games with a perfect player to play against."""
