@@ -33,8 +33,8 @@ def test_a_linear_clone_is_logistic_regression():
     chances = np.exp(obs @ rng.normal(size=(3, 3)))
     actions = np.array([rng.choice(3, p=row / row.sum()) for row in chances])
     model = mlp([3, 3])
-    for learning_rate in (0.03, 0.003, 0.0003):
-        config = CloningConfig(updates=600, batch_size=300, learning_rate=learning_rate)
+    for learning_rate in (0.1, 0.01, 0.001):
+        config = CloningConfig(updates=200, batch_size=300, learning_rate=learning_rate)
         list(clone(Demonstrations(obs, actions), model, config, rng=rng))
     reference = LogisticRegression(C=np.inf, tol=1e-8, max_iter=1000).fit(obs, actions)
     assert policy_table(model, obs) == pytest.approx(reference.predict_proba(obs), abs=0.02)

@@ -44,7 +44,7 @@ def draw_tree(
     positions: Float[np.ndarray, "N 2"] | None = None,
     labels: Sequence[str] | None = None,
     steps: Sequence[str] | None = None,
-    sizes: Sequence[float] | None = None,
+    sizes: Sequence[int | float] | None = None,
     path: Sequence[int] = (),
     hidden: Sequence[int] = (),
     marked: Sequence[int] = (),

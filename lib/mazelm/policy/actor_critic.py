@@ -5,7 +5,7 @@ actions with a positive advantage more likely. All environments together give on
 other little, so no memory is needed: each rollout is used once and dropped.
 
 Left out: workers that do not wait for each other, as in the paper (A3C), RMSProp, recurrent networks, continuous
-actions, and a learning rate that falls in time.
+actions, a learning rate that falls in time, and the factor γᵗ of the exact gradient (lesson 1 of chapter 10).
 
 Source: Mnih et al. (2016), section 4, in the form that waits for all environments, known as A2C; Schulman et al. (2016)
 for the advantages.

@@ -79,7 +79,7 @@ MAZE = PPOConfig(
     rollout_steps=64,
     learning_rate=3e-3,
     reward_scale=0.1,
-    normalise_advantages=False,  # where all is known, only noise is left to normalise
+    normalise_advantages=False,  # where nothing is known yet, the bonus outweighs what is noise
     entropy_coef=0.1,
 )
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Num
+from scipy import sparse
 
 from mazelm.tabular.episodes import Transition
 from mazelm.tabular.mdp import TabularMDP
@@ -140,7 +141,7 @@ def _dense(mdp: TabularMDP) -> Float[np.ndarray, "S A S"]:
     return _array(mdp.transitions).reshape(mdp.n_states, mdp.n_actions, mdp.n_states)
 
 
-def _array(matrix: object) -> np.ndarray:
+def _array(matrix: np.ndarray | sparse.csr_array) -> np.ndarray:
     """A matrix as an array, whichever way it is stored."""
     return matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
 

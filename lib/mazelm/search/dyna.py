@@ -9,8 +9,8 @@ Tables are lists of Python floats, as in `tabular/td.py`: a planning step takes 
 
 Source: Sutton (1990); Sutton & Barto (2018), sections 8.2 and 8.3.
 
-Left out: models of chance (`counted_model.py` has one), the order of planning (`sweeping.py`), trajectories through the model, and planning by a thread of its
-own while the agent acts.
+Left out: models of chance (`counted_model.py` has one), a better order of planning (`sweeping.py`), walks of several
+steps through the model, and planning in a thread of its own while the agent acts.
 """
 
 from collections.abc import Iterator

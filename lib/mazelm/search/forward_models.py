@@ -60,7 +60,9 @@ def without_bumps(table: Table) -> Table:
     ]
 
 
-def random_rollout(table: Table, *, steps: int, discount: float, rng: np.random.Generator) -> Callable[[int], float]:
+def random_rollout(
+    table: Table, *, steps: int, discount: int | float, rng: np.random.Generator
+) -> Callable[[int], float]:
     """A function that walks at random from a state, once, and returns what it was paid.
 
         G = Σₖ γᵏ·rₖ    over so many steps, or until the task ends

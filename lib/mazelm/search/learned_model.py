@@ -23,7 +23,6 @@ from mazelm.policy.networks import ArrayForward, mlp
 from mazelm.policy.rollout import Collector
 from mazelm.training.optim import Adam
 
-
 Rules = Callable[[Float[np.ndarray, "B D"], Float[np.ndarray, "B A"]], tuple[np.ndarray, np.ndarray]]
 
 

@@ -28,7 +28,7 @@ import numpy as np
 
 from mazelm.tabular.episodes import uniforms
 
-Outcome = tuple[float, Any, float, bool]  # probability, next state, reward, terminated: as in Gymnasium's P
+Outcome = tuple[int | float, Any, int | float, bool]  # probability, next state, reward, terminated: as in Gymnasium's P
 Model = Callable[[Any], Sequence[Sequence[Outcome]]]
 
 OPEN, ENDED = -1, -2  # what `links` says of a node that points nowhere
@@ -45,7 +45,9 @@ class Rule(NamedTuple):
     growth: Callable[[int], float]
     width: Callable[[int], float]
 
-    def bonus(self, state_visits: int, action_visits: int, *, exploration: float, prior: float = 1.0) -> float:
+    def bonus(
+        self, state_visits: int, action_visits: int, *, exploration: int | float, prior: int | float = 1.0
+    ) -> float:
         """What is added to Q(s, a)."""
         return exploration * prior * self.growth(state_visits) * self.width(action_visits)
 
@@ -87,8 +89,8 @@ class MCTS:
         model: Model,
         evaluate: Callable[[Any], float],
         *,
-        exploration: float,
-        discount: float = 1.0,
+        exploration: int | float,
+        discount: int | float = 1.0,
         two_player: bool = False,
         prior: Callable[[Any], Iterable[float]] | None = None,
         rng: np.random.Generator | None = None,

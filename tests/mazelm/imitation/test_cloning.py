@@ -151,7 +151,7 @@ def test_the_learned_chances_are_the_experts(unchecked):
     """Of an expert that goes right in three steps of four, the clone learns three quarters: the loss is proper."""
     steps = Demonstrations(np.ones((4, 1), dtype=np.float32), np.array([1, 1, 1, 0]))
     model = table(1)
-    config = CloningConfig(updates=1500, batch_size=256, learning_rate=0.02, record_every=1500)
+    config = CloningConfig(updates=500, batch_size=256, learning_rate=0.05, record_every=500)
     (record,) = clone(steps, model, config, rng=np.random.default_rng(0))
     assert policy_table(model, steps.obs[:1])[0] == pytest.approx([0.25, 0.75, 0, 0], abs=0.03)
     assert record.loss > 0.5

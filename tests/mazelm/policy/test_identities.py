@@ -270,6 +270,9 @@ def test_an_endless_walk_is_refused():
     loop = TabularMDP.from_outcomes([[[(0.5, 0, 1.0, False), (0.5, 0, 1.0, True)]]])
     with pytest.raises(ValueError, match="longest=4 is too short: a walk begins with the states"):
         possible_walks(loop, np.ones((1, 1)), np.array([1.0]), longest=4)
+    assert len(possible_walks(TASK, np.full((3, 2), 0.5), START, longest=3)) == 7
+    with pytest.raises(ValueError, match=r"longest=2 is too short: .* \[0, 1\]"):
+        possible_walks(TASK, np.full((3, 2), 0.5), START, longest=2)
     never = TabularMDP(np.ones((1, 1, 1)), np.array([[1.0]]))
     with pytest.raises(ValueError, match="discount"):
         solve(never, np.zeros((1, 1)), np.array([1.0]), discount=1.0)

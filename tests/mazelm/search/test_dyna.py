@@ -18,10 +18,17 @@ from mazes.dynamics import outcomes as maze_outcomes
 from mazes.grid import Maze, distances
 
 transitions = st.lists(
-    st.builds(Transition, st.integers(0, 3), st.integers(0, 2), st.integers(-3, 3).map(float), st.integers(0, 3), st.booleans()),
+    st.builds(
+        Transition,
+        st.integers(0, 3),
+        st.integers(0, 2),
+        st.integers(-3, 3).map(float),
+        st.integers(0, 3),
+        st.booleans(),
+    ),
     min_size=1,
     max_size=25,
-)  # fmt: skip
+)
 draws = st.floats(0, 1, exclude_max=True)
 
 
@@ -50,7 +57,11 @@ def slow_sample(steps, draw):
 
 
 def test_last_seen_by_hand():
-    first, second, third = Transition(0, 1, 5.0, 2, False), Transition(2, 0, 1.0, 0, True), Transition(0, 1, 7.0, 3, False)
+    first, second, third = (
+        Transition(0, 1, 5.0, 2, False),
+        Transition(2, 0, 1.0, 0, True),
+        Transition(0, 1, 7.0, 3, False),
+    )
     model = taught([first, second, third])
     assert model.outcomes == {(0, 1): third, (2, 0): second}
     assert (model.steps, model.last_tried) == (3, {(0, 1): 3, (2, 0): 2})
@@ -72,7 +83,9 @@ def test_states_are_drawn_first_and_then_their_actions():
     """A state of one known action is drawn as often as one of three."""
     model = taught([Transition(0, a, 0.0, 1, False) for a in range(3)] + [Transition(1, 0, 0.0, 0, False)])
     drawn = [model.sample((i + 0.5) / 6000) for i in range(6000)]
-    assert [sum(step.state == s and step.action == a for step in drawn) for s, a in ((0, 0), (0, 1), (0, 2), (1, 0))] == [
+    assert [
+        sum(step.state == s and step.action == a for step in drawn) for s, a in ((0, 0), (0, 1), (0, 2), (1, 0))
+    ] == [
         1000,
         1000,
         1000,
@@ -156,12 +169,17 @@ def slow_dyna(env, q, config, rng):
 
 @pytest.mark.parametrize("n", [0, 3])
 def test_a_run_is_the_published_box(n):
+    mdp = TabularMDP.from_outcomes(outcomes(DYNA))
+    costs = TabularMDP(mdp.transitions, 8 * mdp.rewards - 1, mdp.terminations)  # something to learn in every step
     config = DynaConfig(episodes=6, planning_steps=n, discount=0.9, step_size=0.5)
     q, slow = zeros(54, 4), zeros(54, 4)
-    records = list(dyna_q(TimeLimit(ShiftingMaze(DYNA), 60), q, config, rng=np.random.default_rng(2)))
-    lengths = slow_dyna(TimeLimit(ShiftingMaze(DYNA), 60), slow, config, np.random.default_rng(2))
+    near_goal = TabularEnv(costs, start=3 * 9 + 6)
+    records = list(dyna_q(TimeLimit(near_goal, 60), q, config, rng=np.random.default_rng(2)))
+    lengths = slow_dyna(TimeLimit(near_goal, 60), slow, config, np.random.default_rng(2))
     assert [record.steps for record in records] == lengths
+    assert {record.terminated for record in records} == {True, False}
     assert np.allclose(q, slow, atol=1e-12)
+    assert np.array(q).max() > 0 > np.array(q).min()
 
 
 def test_the_first_walk_does_not_depend_on_planning():
@@ -260,7 +278,12 @@ def test_walls_move_when_the_time_has_come():
     env = ShiftingMaze(*BLOCKING, changes=[3])
     env.reset()
     up, right, down = 0, 1, 2
-    assert [env.step(a)[0] for a in (up, up, down, up)] == [39, 39, 48, 39]  # (4, 3) is under the wall, before and after
+    assert [env.step(a)[0] for a in (up, up, down, up)] == [
+        39,
+        39,
+        48,
+        39,
+    ]  # (4, 3) is under the wall, before and after
     for _ in range(5):
         state = env.step(right)[0]
     assert state == 4 * 9 + 8
@@ -285,7 +308,10 @@ def test_a_wall_waits_until_its_cell_is_free():
 
 
 def test_a_run_repeats_and_the_goal_pays():
-    runs = [list(dyna_q(ShiftingMaze(DYNA), zeros(54, 4), DynaConfig(episodes=5), rng=np.random.default_rng(7))) for _ in "ab"]
+    runs = [
+        list(dyna_q(ShiftingMaze(DYNA), zeros(54, 4), DynaConfig(episodes=5), rng=np.random.default_rng(7)))
+        for _ in "ab"
+    ]
     assert runs[0] == runs[1]
     assert all(walk.total == 1.0 and walk.terminated for walk in runs[0])
 

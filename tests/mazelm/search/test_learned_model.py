@@ -36,7 +36,11 @@ def linear(states, actions):
 def trained(experience, seed=0, **settings):
     with seeded(seed):
         model = DynamicsModel(experience, hidden=(32,), **settings)
-    records = list(fit_model(model, experience, FitConfig(epochs=40, batch_size=50, learning_rate=5e-3), rng=np.random.default_rng(seed)))
+    records = list(
+        fit_model(
+            model, experience, FitConfig(epochs=40, batch_size=50, learning_rate=5e-3), rng=np.random.default_rng(seed)
+        )
+    )
     return model, records  # fmt: skip
 
 
@@ -93,8 +97,8 @@ def test_linear_rules_are_learned(change):
     model, records = trained(made_up(), change=change)
     unseen = made_up(9)
     following, rewards = model(unseen.states, unseen.actions)
-    assert np.sqrt(np.mean((following - unseen.next_states) ** 2)) < 0.1
-    assert np.sqrt(np.mean((rewards - unseen.rewards) ** 2)) < 0.1
+    assert np.sqrt(np.mean((following - unseen.next_states) ** 2)) < 0.2 * np.std(unseen.next_states)
+    assert np.sqrt(np.mean((rewards - unseen.rewards) ** 2)) < 0.2 * np.std(unseen.rewards)
     assert records[-1].loss < 0.05 * records[0].loss
     assert [record.epoch for record in records] == list(range(1, 41))
 
@@ -110,7 +114,9 @@ def test_a_fit_repeats():
 
 def test_rollout_by_hand():
     """s′ = s + a, paid s: from 1 with actions 2, 3 over 3 to 6."""
-    states, rewards = rollout(lambda s, a: (s + a, s[:, 0]), np.array([[1.0], [0.0]]), np.array([[[2.0], [1.0]], [[3.0], [5.0]]]))
+    states, rewards = rollout(
+        lambda s, a: (s + a, s[:, 0]), np.array([[1.0], [0.0]]), np.array([[[2.0], [1.0]], [[3.0], [5.0]]])
+    )
     assert states[:, :, 0].tolist() == [[1, 0], [3, 1], [6, 6]]
     assert rewards.tolist() == [[1, 0], [3, 1]]
 
@@ -195,7 +201,7 @@ def test_bad_arguments():
     for lipschitz, steps in ((-1.0, 3), (1.0, -1)):
         with pytest.raises(ValueError, match="must not be negative, got -1"):
             compounding_bound(0.1, lipschitz, steps)
-    with pytest.raises(ValueError, match="one_step_error must not be negative, got -0.1"):
+    with pytest.raises(ValueError, match=r"one_step_error must not be negative, got -0\.1"):
         compounding_bound(-0.1, 1.0, 3)
 
 

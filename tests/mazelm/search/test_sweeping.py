@@ -101,10 +101,13 @@ def test_fewer_updates_than_dyna(unchecked):
     for seed in range(9):
         settings = {"discount": 0.95, "step_size": 0.5, "planning_steps": 5}
         by_chance, by_queue = LastSeenModel(), SweepingModel()
+        chances, tables = (np.random.default_rng(seed), np.random.default_rng(seed)), (zeros(54, 4), zeros(54, 4))
         runs = (
-            dyna_q(ShiftingMaze(DYNA), zeros(54, 4), DynaConfig(**settings), rng=np.random.default_rng(seed), model=by_chance),
-            prioritised_sweeping_q(ShiftingMaze(DYNA), zeros(54, 4), SweepingConfig(**settings), rng=np.random.default_rng(seed), model=by_queue),
-        )  # fmt: skip
+            dyna_q(ShiftingMaze(DYNA), tables[0], DynaConfig(**settings), rng=chances[0], model=by_chance),
+            prioritised_sweeping_q(
+                ShiftingMaze(DYNA), tables[1], SweepingConfig(**settings), rng=chances[1], model=by_queue
+            ),
+        )
         for run in runs:
             lengths = []
             while len(lengths) < 3 or max(lengths[-3:]) > 25:
@@ -139,4 +142,6 @@ def test_bad_settings(settings, message):
 
 def test_shared_rows_are_refused():
     with pytest.raises(ValueError, match="row of its own"):
-        next(prioritised_sweeping_q(ShiftingMaze(DYNA), [[0.0] * 4] * 54, SweepingConfig(), rng=np.random.default_rng(0)))
+        next(
+            prioritised_sweeping_q(ShiftingMaze(DYNA), [[0.0] * 4] * 54, SweepingConfig(), rng=np.random.default_rng(0))
+        )
