@@ -2,20 +2,24 @@
 
     python bench/studies/dqn.py cartpole [--seeds 10] [--first 0]
     python bench/studies/dqn.py ablation [--seeds 5] [--first 0]
+    python bench/studies/dqn.py maze [--seeds 5] [--first 0]
 
-write chapters/09-deep-q-networks/runs/cartpole.csv and ablation.csv, one line for every 1,000 steps of a run. Seeds are
-run one after the other; with `--first 3` those that are in the file already are kept.
+write chapters/09-deep-q-networks/runs/cartpole.csv, ablation.csv and maze.csv, one line for every 1,000 steps of a run
+(in the maze 250). Seeds are run one after the other; with `--first 3` those that are in the file already are kept.
 """
 
 import argparse
 import csv
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
+import mazes  # noqa: F401  registers mazes/Maze-v0
 import numpy as np
 import torch
 from mazelm.common.seeding import seeded
@@ -30,8 +34,8 @@ from sidebyside import machine
 RUNS = Path(__file__).parents[2] / "chapters/09-deep-q-networks/runs"
 HIDDEN, LOOK, LAST = (120, 84), 1_000, 100  # widths of the network; steps between two lines; episodes in a mean
 NATURE = replace(CARTPOLE, steps=30_000, n=1, double=False)  # one-step targets, as in the paper of 2015
-NO_MEMORY = {"capacity": 128}  # that of one batch
-NO_COPY = {"target_interval": 1}
+NO_MEMORY: dict[str, Any] = {"capacity": 128}  # that of one batch
+NO_COPY: dict[str, Any] = {"target_interval": 1}
 ARMS = {  # name: (environments, config)
     "both": (1, NATURE),
     "no memory": (1, replace(NATURE, **NO_MEMORY)),
@@ -41,10 +45,38 @@ ARMS = {  # name: (environments, config)
     "ten rewards, both": (1, replace(NATURE, n=10)),
     "ten rewards, no target network": (1, replace(NATURE, n=10, **NO_COPY)),
 }
-MEANING = (
+MAZE = DQNConfig(
+    steps=3_000,
+    learning_rate=0.01,
+    batch_size=32,
+    capacity=3_000,
+    learning_starts=32,
+    train_interval=2,
+    target_interval=100,
+    double=False,
+    epsilon_steps=1_000,
+    epsilon_end=0.1,
+)
+SMALL_MEMORY: dict[str, Any] = {"capacity": MAZE.batch_size}
+MAZE_ARMS = {
+    "both": MAZE,
+    "no memory": replace(MAZE, **SMALL_MEMORY),
+    "no target network": replace(MAZE, **NO_COPY),
+    "neither": replace(MAZE, **SMALL_MEMORY, **NO_COPY),
+}
+MAZE_LOOK, LONGEST = 250, 100  # steps between two lines; steps after which an episode is cut
+CARTPOLE_MEANING = (
     f"return: the mean of the last {LAST} episodes so far, while exploring; q: the mean of Q(s, a) over the last batch",
     "greedy: the mean return of 20 episodes without exploration, at the end of the run",
 )
+MEANING = {
+    "cartpole": CARTPOLE_MEANING,
+    "ablation": CARTPOLE_MEANING,
+    "maze": (
+        f"steps: the mean over the episodes that ended in these {MAZE_LOOK} steps, while exploring",
+        "q: the mean of Q(s, a) over the last batch",
+    ),
+}
 
 
 def train(n_envs: int, config: DQNConfig, seed: int) -> Iterator[dict[str, object]]:
@@ -70,7 +102,24 @@ def evaluate(network: nn.Sequential) -> float:
     return float(np.mean([episode.total for episode in played]))
 
 
-def study(name: str, arms: dict[str, tuple[int, DQNConfig]], seeds: range) -> None:
+def walk(config: DQNConfig, seed: int) -> Iterator[dict[str, object]]:
+    """One line for every MAZE_LOOK steps in the classic maze."""
+    envs = gym.make_vec(
+        "mazes/Maze-v0",
+        num_envs=1,
+        maze="classic",
+        observation="one-hot",
+        max_episode_steps=LONGEST,
+        vectorization_mode="vector_entry_point",
+    )
+    with seeded(seed):
+        network = mlp([25, 32, 4], activation=nn.ReLU)
+    for record in dqn(envs, network, replace(config, record_interval=MAZE_LOOK), rng=np.random.default_rng(seed)):
+        steps = np.mean([episode.steps for episode in record.episodes] or [LONGEST])
+        yield {"step": record.step, "episodes": len(record.episodes), "steps": f"{steps:.2f}", "q": f"{record.q:.4g}"}
+
+
+def study(name: str, arms: Mapping[str, Callable[[int], Iterator[dict[str, object]]]], seeds: range) -> None:
     path = RUNS / f"{name}.csv"
     path.parent.mkdir(exist_ok=True)
     kept = []
@@ -78,15 +127,16 @@ def study(name: str, arms: dict[str, tuple[int, DQNConfig]], seeds: range) -> No
         lines = [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
         kept = [row for row in csv.DictReader(lines) if int(row["seed"]) < seeds.start]
     with path.open("w", encoding="utf-8", newline="") as file:
-        for line in (machine("torch", "numpy", "gymnasium"), f"python bench/studies/dqn.py {name}", *MEANING):
+        for line in (machine("torch", "numpy", "gymnasium"), f"python bench/studies/dqn.py {name}", *MEANING[name]):
             file.write(f"# {line}\n")
-        columns = ("arm", "seed", "step", "episodes", "return", "q", "greedy")
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(kept)
+        writer: csv.DictWriter[str] | None = None
         for seed in seeds:
-            for arm, (n_envs, config) in arms.items():
-                for row in train(n_envs, config, seed):
+            for arm, run in arms.items():
+                for row in run(seed):
+                    if writer is None:
+                        writer = csv.DictWriter(file, ("arm", "seed", *row), lineterminator="\n")
+                        writer.writeheader()
+                        writer.writerows(kept)
                     writer.writerow({"arm": arm, "seed": seed, **row})
                 file.flush()
                 print(arm, seed, row, flush=True)
@@ -94,15 +144,20 @@ def study(name: str, arms: dict[str, tuple[int, DQNConfig]], seeds: range) -> No
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("study", choices=("cartpole", "ablation"))
+    parser.add_argument("study", choices=tuple(MEANING))
     parser.add_argument("--seeds", type=int)
     parser.add_argument("--first", type=int, default=0)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    if arguments.study == "cartpole":
-        study("cartpole", {"CARTPOLE": (8, CARTPOLE)}, range(arguments.first, arguments.seeds or 10))
+    arms: Mapping[str, Callable[[int], Iterator[dict[str, object]]]]
+    if arguments.study == "maze":
+        arms = {name: partial(walk, config) for name, config in MAZE_ARMS.items()}
+    elif arguments.study == "ablation":
+        arms = {name: partial(train, n_envs, config) for name, (n_envs, config) in ARMS.items()}
     else:
-        study("ablation", ARMS, range(arguments.first, arguments.seeds or 5))
+        arms = {"CARTPOLE": partial(train, 8, CARTPOLE)}
+    default = 10 if arguments.study == "cartpole" else 5
+    study(arguments.study, arms, range(arguments.first, arguments.seeds or default))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import gymnasium as gym
 import mazes  # noqa: F401  registers mazes/Maze-v0
@@ -23,9 +24,9 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 from mazelm.common.seeding import seeded
-from mazelm.policy.networks import ActorCritic, ArrayForward
+from mazelm.policy.networks import ActorCritic, ArrayForward, Features
 from mazelm.policy.reinforce import CARTPOLE, MAZE, Baseline, ReinforceConfig, reinforce
-from mazelm.policy.rollout import play_episodes
+from mazelm.policy.rollout import discrete_actions, play_episodes
 from mazelm.tabular.mdp import TabularMDP
 from mazelm.tabular.planning import value_iteration
 from mazes import maps
@@ -50,16 +51,15 @@ def random_9x9(seed: int) -> Maze:
 
 def maze_envs(maze: Maze, n_envs: int, *, limit: int) -> VectorEnv:
     """Many walkers in one maze, told where they are by a one-hot row."""
-    settings = {"maze": maze, "observation": "one-hot", "max_episode_steps": limit}
+    settings: dict[str, Any] = {"maze": maze, "observation": "one-hot", "max_episode_steps": limit}
     return gym.make_vec("mazes/Maze-v0", num_envs=n_envs, vectorization_mode="vector_entry_point", **settings)
 
 
 def train(envs: VectorEnv, hidden: tuple[int, ...], config: ReinforceConfig, seed: int) -> tuple[ActorCritic, list]:
     """A trained model, and the mean return of each update."""
     with seeded(seed):
-        model = ActorCritic(
-            int(np.prod(envs.single_observation_space.shape)), int(envs.single_action_space.n), hidden=hidden
-        )
+        n_features = Features(envs.single_observation_space).size
+        model = ActorCritic(n_features, discrete_actions(envs, "reinforce"), hidden=hidden)
     records = reinforce(envs, model, config, rng=np.random.default_rng(seed))
     return model, [np.mean([episode.total for episode in record.episodes]) for record in records]
 

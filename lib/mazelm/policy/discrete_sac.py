@@ -77,8 +77,8 @@ def discrete_sac(
     Args:
         envs: A vector environment with numbered actions.
         model: For its observations and actions.
-        config: Numbers. Where it leaves the target entropy open it is 0.98·log A, nearly uniform, as in the author's code:
-            in a maze far too much, because there one action is right in most states.
+        config: Numbers. Where it leaves the target entropy open it is 0.98·log A, nearly uniform, as in the author's
+            code: in a maze far too much, because there one action is right in most states.
         rng: Where all chance comes from, also that of the environments.
         device: Where batches and networks are.
         checkpoints: A folder, from which an interrupted run goes on; see `mazelm.policy.resume`.

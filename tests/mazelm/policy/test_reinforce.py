@@ -35,12 +35,12 @@ MASK = torch.tensor([[True, True], [True, False], [True, False]])
 
 
 class Corridors(VectorEnv):
-    """Environment i ends after i + 1 steps, which pay 1 each: the task, or for the last environment its time."""
+    """Environment i ends after i + 1 steps, which pay 1 each: the task, or for one environment its time."""
 
     metadata = {"autoreset_mode": AutoresetMode.SAME_STEP}  # noqa: RUF012  as in Gymnasium
 
-    def __init__(self, num_envs=3, reward=1.0):
-        self.num_envs, self.reward = num_envs, reward
+    def __init__(self, num_envs=3, reward=1.0, cut=-1):
+        self.num_envs, self.reward, self.cut = num_envs, reward, cut % num_envs
         self.single_observation_space, self.single_action_space = spaces.Discrete(9), spaces.Discrete(2)
 
     def reset(self, *, seed=None, options=None):
@@ -50,12 +50,12 @@ class Corridors(VectorEnv):
     def step(self, actions):
         self._at = self._at + 1
         over = self._at == 1 + np.arange(self.num_envs)
-        last = np.arange(self.num_envs) == self.num_envs - 1
+        cut = np.arange(self.num_envs) == self.cut
         obs, info = self._at.copy(), {}
         if over.any():
             info = {"final_obs": self._at.copy(), "_final_obs": over}
             obs[over] = self._at[over] = 0
-        return obs, np.full(self.num_envs, self.reward), over & ~last, over & last, info
+        return obs, np.full(self.num_envs, self.reward), over & ~cut, over & cut, info
 
 
 def maze_envs(n_envs=8, **settings):
@@ -177,6 +177,10 @@ def test_a_batch_of_corridors():
     assert batch.truncated.T.tolist() == [[False] * 3, [False] * 3, [False, False, True]]
     assert batch.last_obs.argmax(axis=1).tolist() == [1, 2, 3]
     assert batch.obs[:, 2].argmax(axis=1).tolist() == [0, 1, 2]
+    collector = Collector(Corridors(cut=0), rng=np.random.default_rng(0))
+    batch = play_batch(collector, lambda obs: np.zeros((3, 2), np.float32), rng=np.random.default_rng(0))
+    assert batch.truncated.T.tolist() == [[True, False, False], [False] * 3, [False] * 3]  # later ones do not count
+    assert batch.terminated.T.tolist() == [[False] * 3, [False, True, False], [False, False, True]]
 
 
 def test_records_count_the_episodes_of_the_update():
@@ -270,6 +274,19 @@ def test_a_step_goes_uphill():
         chance = torch.from_numpy(ArrayForward(model.actor)(np.eye(9, dtype=np.float32)[:1])).softmax(1)[0, 1]
         assert chance > 0.9, baseline
         assert entropies[-1] < 0.5 * entropies[0]
+
+
+def test_the_critic_learns_and_its_first_error_is_recorded():
+    """The error is that before the critic's steps, however many there are; after some updates it is small."""
+    losses = {}
+    for value_steps in (1, 20):
+        envs = Corridors(3)
+        config = ReinforceConfig(updates=30, discount=0.5, value_steps=value_steps, value_learning_rate=0.05)
+        run = reinforce(envs, table(envs, 9), config, rng=np.random.default_rng(0))
+        losses[value_steps] = [record.value_loss for record in run]
+    assert losses[1][0] == losses[20][0] > 1
+    assert losses[20][1] < losses[1][1]
+    assert losses[20][-1] < 0.3 < losses[1][5]
 
 
 def test_a_long_gradient_is_shortened():
