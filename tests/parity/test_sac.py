@@ -73,6 +73,15 @@ def copy_weights(agent, model):
             twins.biases[depth].copy_(torch.stack([layer.bias for layer in layers])[:, None])
 
 
+def as_batch(obs, actions, rewards, next_obs, terminated, *, discount):
+    """What a replay memory would have drawn."""
+    same = np.ones(len(obs), np.float32)
+    columns = {"obs": obs, "actions": actions, "rewards": rewards, "next_obs": next_obs, "terminated": terminated}
+    tensors = {name: torch.from_numpy(value) for name, value in columns.items()}
+    weights = {"discounts": torch.from_numpy(discount * same), "weights": torch.from_numpy(same)}
+    return Batch(**tensors, **weights, rows=np.arange(len(obs)))
+
+
 def batch_for_both(agent, rng):
     """The same 64 steps in both forms; some end the task, which Pendulum never does."""
     obs, next_obs = rng.normal(size=(2, N, 3)).astype(np.float32)
@@ -85,8 +94,7 @@ def batch_for_both(agent, rng):
             return ReplayBufferSamples(*map(torch.from_numpy, columns))
 
     agent.replay_buffer = Memory()
-    columns = (obs, actions, rewards, next_obs, terminated, np.full(N, 0.97, np.float32), np.ones(N, np.float32))
-    return Batch(*map(torch.from_numpy, columns), np.arange(N))
+    return as_batch(obs, actions, rewards, next_obs, terminated, discount=0.97)
 
 
 @pytest.mark.parametrize("temperature", [None, 0.3])
@@ -135,9 +143,8 @@ def test_it_rests_at_the_exact_soft_values():
     rows = np.eye(n, dtype=np.float32)
     following = model.transitions[states, actions].argmax(axis=1)
     terminated = model.terminations[states, actions] > 0.5
-    columns = (rows[states], actions, model.rewards[states, actions].astype(np.float32), rows[following], terminated)
-    ones = np.ones(len(states), np.float32)
-    batch = Batch(*map(torch.from_numpy, (*columns, np.float32(discount) * ones, ones)), np.arange(len(states)))
+    rewards = model.rewards[states, actions].astype(np.float32)
+    batch = as_batch(rows[states], actions, rewards, rows[following], terminated, discount=discount)
     with seeded(0):
         table = DiscreteActorCritic(n, 4, hidden=())
     learner = Learner(table, SoftConfig(learning_rate=0.05, polyak=0.2, temperature=temperature), target_entropy=0.0)

@@ -228,8 +228,8 @@ def reinforce(
 
     Source: Sutton & Barto (2018), section 13.4, with a batch of episodes and Adam.
     """
-    n_actions, collector = discrete_actions(envs, "reinforce"), Collector(envs, rng=rng)
-    _require_model(model, collector.features.size, n_actions)
+    collector = Collector(envs, rng=rng)
+    _require_model(model, collector.features.size, discrete_actions(envs, "reinforce"))
     model.to(device)
     actor = Adam(model.actor.parameters(), learning_rate=config.learning_rate)
     critic = Adam(model.critic.parameters(), learning_rate=config.value_learning_rate)
