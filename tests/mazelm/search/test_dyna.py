@@ -295,6 +295,16 @@ def test_walls_move_when_the_time_has_come():
     assert before.step(up)[0] == 3 * 9 + 8
 
 
+@pytest.mark.parametrize(("change", "reached"), [(6, 44), (7, 35)])
+def test_the_change_comes_after_exactly_so_many_steps(change, reached):
+    env = ShiftingMaze(*BLOCKING, changes=[change])
+    env.reset()
+    up, right = 0, 1
+    for a in [up] + [right] * 5:
+        env.step(a)
+    assert env.step(up)[0] == reached  # the seventh step
+
+
 def test_a_wall_waits_until_its_cell_is_free():
     env = ShiftingMaze(*BLOCKING, changes=[7])
     env.reset()
