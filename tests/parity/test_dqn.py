@@ -68,7 +68,7 @@ def as_theirs(batch, *, with_discounts):
     )
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     seed=st.integers(0, 1000),
     hidden=st.sampled_from([(16,), (64, 64), (120, 84)]),
@@ -93,7 +93,7 @@ def test_updates_are_those_of_stable_baselines3(seed, hidden, n, learning_rate, 
             torch.testing.assert_close(own, theirs, rtol=1e-4, atol=2e-6)
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 5), steps=st.integers(2, 40))
 def test_several_steps_in_one_are_those_of_stable_baselines3(seed, n, steps):
     """One environment, episodes of random lengths with both kinds of ending; every row of both memories.

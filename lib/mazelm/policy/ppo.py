@@ -80,7 +80,7 @@ MAZE = PPOConfig(
     learning_rate=3e-3,
     reward_scale=0.1,
     normalise_advantages=False,  # where nothing is known yet, the bonus outweighs what is noise
-    entropy_coef=0.1,
+    entropy_coef=0.3,
 )
 
 

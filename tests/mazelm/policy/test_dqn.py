@@ -285,6 +285,21 @@ def test_the_target_network_stands_still_between_copies():
             old = [parameter.clone() for parameter in learner.target_network.parameters()]
 
 
+def test_the_batch_is_what_the_config_asks_for(monkeypatch):
+    learner, seen = filled(replace(SMALL, n=3, discount=0.5, batch_size=64)), []
+    monkeypatch.setattr(module, "dqn_update", lambda *arguments: (seen.append(arguments), dqn_update(*arguments))[1])
+    learner.learn(rng=np.random.default_rng(0))
+    ((net, target_net, optimizer, batch, config),) = seen
+    assert (net, target_net, optimizer, config) == (
+        learner.network,
+        learner.target_network,
+        learner.optimizer,
+        learner.config,
+    )
+    assert len(batch.rewards) == 64
+    assert {0.125} <= set(batch.discounts.tolist()) <= {0.5, 0.25, 0.125}
+
+
 def test_priorities_follow_the_errors_and_the_correction_rises():
     learner = filled(replace(SMALL, priority_exponent=0.5, importance_exponent=0.4, steps=240))
     learner.learn(rng=np.random.default_rng(0))

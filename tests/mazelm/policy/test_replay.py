@@ -205,7 +205,7 @@ def test_both_kinds_of_reset(name):
 # --- priorities
 
 
-def test_chances_and_weights_by_hand():
+def test_eq_priorities():
     replay = PrioritisedReplay(4, 2, priority_exponent=0.5)
     for i in range(4):
         replay.add(step([i]))
@@ -243,13 +243,13 @@ def test_without_an_exponent_all_are_alike():
 
 
 def test_a_new_step_has_the_largest_priority_so_far():
-    replay = PrioritisedReplay(4, 2, priority_exponent=1.0)
+    replay = PrioritisedReplay(4, 2, priority_exponent=0.5)
     replay.add(step([0]))
     assert replay.tree[np.array([0])] == [1.0]
-    replay.update(np.array([0]), np.array([-7.0]))
-    replay.update(np.array([0]), np.array([2.0]))
+    replay.update(np.array([0]), np.array([-9.0]))
+    replay.update(np.array([0]), np.array([4.0]))
     replay.add(step([1]))
-    assert replay.tree[np.array([0, 1])] == pytest.approx([2.0, 7.0], rel=1e-5)
+    assert replay.tree[np.array([0, 1])] == pytest.approx([2.0, 3.0], rel=1e-5)
 
 
 def test_priorities_know_several_steps_in_one():
@@ -270,6 +270,7 @@ def test_a_memory_goes_on_from_its_state(make):
     if isinstance(whole, PrioritisedReplay):
         whole.update(np.arange(3), np.array([3.0, 0.1, 2.0]))
     whole.break_off()
+    other.add(step([100, 101]))  # it was used before: nothing of that may be left
     other.load_state_dict(
         {name: np.copy(value) if isinstance(value, np.ndarray) else value for name, value in whole.state_dict().items()}
     )
