@@ -524,19 +524,24 @@ def test_a_run_that_was_killed_goes_on_as_if_it_had_not_been(tmp_path, unchecked
     envs = make()
     config = PPOConfig(steps=320, rollout_steps=8, checkpoint_every=3, anneal=True, learning_rate=0.01)
 
-    def run(folder, records=None):
-        model = model_for(envs)
-        made = list(
-            itertools.islice(ppo(envs, model, config, rng=np.random.default_rng(5), checkpoints=folder), records)
-        )
-        return made, model
+    def run(folder, records=None, weights=0):
+        model, rng = model_for(envs, weights), np.random.default_rng(5)
+        return list(itertools.islice(ppo(envs, model, config, rng=rng, checkpoints=folder), records)), model
 
     whole, model = run(tmp_path / "whole")
     run(tmp_path / "killed", records=5)  # the latest checkpoint is that of the third
-    resumed, twin = run(tmp_path / "killed")
+    resumed, twin = run(tmp_path / "killed", weights=1)  # what it begins with does not count
     assert len(whole) == 10
     assert repr(resumed) == repr(whole)
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
+
+
+def test_the_epsilon_of_adam_is_that_of_the_config():
+    """Beside an enormous one all gradients are nothing, and no weight moves."""
+    envs = make()
+    model, twin = model_for(envs), model_for(envs)
+    records_of(envs, model, steps=64, rollout_steps=8, adam_epsilon=1e12)
+    assert all(torch.allclose(a, b, atol=1e-9) for a, b in zip(model.parameters(), twin.parameters(), strict=True))
 
 
 class Clock(gym.Env):
