@@ -21,7 +21,6 @@ class SumTree:
 
     Attributes:
         sums: The tree, from its root in place 1; the weights begin in the middle.
-        total: The sum of all weights.
 
     Raises:
         ValueError: size is less than 1.
