@@ -5,6 +5,7 @@ import what all of them use. A cell with the role `prompt` begins an exercise an
 minutes; the cells that follow have the roles listed in ROLES.
 """
 
+import ast
 import difflib
 import re
 from collections import Counter
@@ -247,15 +248,25 @@ def _problems(exercise: Exercise) -> list[str]:
 def _problems_of_answer(exercise: Exercise) -> list[str]:
     """What is wrong with the marks around the solution, and with the names of the mutants."""
     found = []
-    indents = [indent for code in exercise.texts("answer") for indent, _ in _SOLUTION.findall(code)]
-    if len(indents) != 1:
-        what = f"the answer has {len(indents)} solutions between ### BEGIN SOLUTION and ### END SOLUTION"
-        found.append(f"{what}; give it one")
-    if "" in indents:
-        found.append("the solution stands outside a function, where the stub would stop the readers' notebook")
+    if not any(_SOLUTION.search(code) for code in exercise.texts("answer")):
+        found.append("the answer has no solution between ### BEGIN SOLUTION and ### END SOLUTION")
+    elif _runs_at_once(exercise.stub):
+        found.append("a solution stands outside a function, where the stub would stop the readers' notebook")
     if any(not wrong for wrong, _ in exercise.mutants):
         found.append("a mutant does not say what is wrong with it (`wrong`)")
     return found
+
+
+def _runs_at_once(stub: str) -> bool:
+    """Whether something of a stub raises when its cell is run: in the module, or in the body of a class."""
+    waiting: list[ast.AST] = [ast.parse(stub)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Raise):
+            return True
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting += ast.iter_child_nodes(node)
+    return False
 
 
 def _whole(value: object) -> int:

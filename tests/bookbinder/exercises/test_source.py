@@ -67,17 +67,17 @@ MISTAKES = [  # what an author does wrong, and what is said of it
     (":role: setup\n", "", "a code cell before the first exercise has the role None"),
     (":role: setup", ":role: given", "a code cell before the first exercise has the role 'given'"),
     ("# Exercises: numbers\n\nAnswer in the cells that wait for it.\n", "", "no text introduces the exercises"),
-    ("BEGIN SOLUTION\n    if", "START SOLUTION\n    if", "the answer has 0 solutions between ### BEGIN SOLUTION"),
-    ("END SOLUTION", "END OF IT", "the answer has 0 solutions"),
-    (
-        "    return [2 * value for value in values]\n    ### END SOLUTION",
-        "    pass\n    ### END SOLUTION\n    ### BEGIN SOLUTION\n    pass\n    ### END SOLUTION",
-        "the answer has 2 solutions",
-    ),
+    ("BEGIN SOLUTION\n    if", "START SOLUTION\n    if", "the answer has no solution between ### BEGIN SOLUTION"),
+    ("END SOLUTION", "END OF IT", "the answer has no solution"),
     (
         "def lift(values):\n    ### BEGIN SOLUTION\n    return np.maximum(values, FLOOR)\n    ### END SOLUTION",
         "### BEGIN SOLUTION\ndef lift(values):\n    return np.maximum(values, FLOOR)\n### END SOLUTION",
-        "the solution stands outside a function",
+        "a solution stands outside a function",
+    ),
+    (
+        "def lift(values):\n    ### BEGIN SOLUTION\n    return np.maximum(values, FLOOR)\n",
+        "class lift:\n    ### BEGIN SOLUTION\n    def __init__(self, values):\n        self.values = values\n",
+        "a solution stands outside a function",
     ),
     (":wrong: it adds two\n", "", "a mutant does not say what is wrong with it"),
     (
@@ -119,3 +119,16 @@ def test_a_text_without_exercises_is_refused(book, sheet):
     sheet.write_text(sheet.read_text(encoding="utf-8").partition("+++")[0], encoding="utf-8")
     with pytest.raises(CheckFailed, match="there is no exercise in it"):
         read(book.sheets[0])
+
+
+def test_the_methods_of_a_class_have_a_solution_each(book, sheet, edit, exercise):
+    old = "def lift(values):\n    ### BEGIN SOLUTION\n    return np.maximum(values, FLOOR)\n    ### END SOLUTION\n"
+    part = "        ### BEGIN SOLUTION\n        self.{0} = {0}\n        ### END SOLUTION\n"
+    methods = [f"    def {name}(self, {name}):\n{part.format(name)}" for name in ("one", "two")]
+    edit(sheet, old, "class lift:\n" + "\n".join(methods))
+    answer = next(one for one in read(book.sheets[0]) if one.name == "lift")
+    loaded: dict = {"np": None, "FLOOR": 0}
+    exec(answer.stub, loaded)  # the reader runs the cell before anything is written
+    with pytest.raises(NotImplementedError):
+        loaded["lift"]().two(2)
+    assert [line.strip() for line in answer.solution_lines] == ["self.one = one", "self.two = two"]
