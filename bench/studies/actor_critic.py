@@ -8,16 +8,16 @@ exact: the maze's model is solved for the policy that the network holds, so no c
 
 import argparse
 import csv
-import platform
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import gymnasium as gym
-import mazes  # noqa: F401  registers mazes/Maze-v0
 import numpy as np
 import torch
+from maze_walks import maze_envs
 from mazelm.common.seeding import seeded
 from mazelm.policy.actor_critic import MAZE, A2CConfig, a2c
 from mazelm.policy.networks import ActorCritic, ArrayForward
@@ -27,6 +27,9 @@ from mazelm.tabular.planning import exact_values
 from mazes.env import as_maze
 from mazes.generate import random_maze
 from mazes.grid import Maze, steps_from
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from sidebyside import machine
 
 RUNS = Path(__file__).parents[2] / "chapters" / "10-policy-gradients" / "runs"
 N_MAZES, LOOK = 32, 2_560  # mazes at once; steps between two looks at the policy
@@ -42,7 +45,7 @@ def train(
     maze: Maze, seed: int, config: A2CConfig, n_mazes: int = N_MAZES, *, shared: bool = False
 ) -> tuple[list[tuple[int, float]], int]:
     """Steps and exact values of the start on the way, and the steps of the greedy way in the end (500: never)."""
-    envs = vector(maze, n_mazes)
+    envs = maze_envs(maze, n_mazes)
     mdp = TabularMDP.from_gymnasium(gym.make("mazes/Maze-v0", maze=maze).unwrapped)
     start = maze.index(*maze.start)
     with seeded(seed):
@@ -54,12 +57,6 @@ def train(
     actor = ArrayForward(model.actor)
     way = play_episodes(envs, lambda rows: actor(rows).argmax(axis=1), 1, rng=np.random.default_rng(0))
     return curve, way[0].steps
-
-
-def vector(maze: Maze, n_mazes: int) -> gym.vector.VectorEnv:
-    return gym.make_vec(
-        "mazes/Maze-v0", num_envs=n_mazes, vectorization_mode="vector_entry_point", maze=maze, observation="one-hot"
-    )
 
 
 @torch.no_grad()
@@ -106,7 +103,7 @@ def stages(seeds: int) -> Iterator[dict]:
     """One actor and critic on their way, cell by cell: probabilities of the actions, and the critic's value."""
     with seeded(0):
         model = ActorCritic(CLASSIC.walls.size, 4)
-    for record in a2c(vector(CLASSIC, N_MAZES), model, MAZE, rng=np.random.default_rng(0)):
+    for record in a2c(maze_envs(CLASSIC, N_MAZES), model, MAZE, rng=np.random.default_rng(0)):
         if record.update in (25, 50, 100, 180):
             policy, values = tables(model)
             for cell, (row, value) in enumerate(zip(policy, values, strict=True)):
@@ -126,20 +123,13 @@ def write(name: str, seeds: int) -> None:
         rows += [{**run, **look} for look in looks]
     RUNS.mkdir(parents=True, exist_ok=True)
     with (RUNS / f"actor-critic-{name}.csv").open("w", encoding="utf-8", newline="") as file:
-        file.write(f"# {processor()}, one thread; Python {platform.python_version()}, NumPy {np.__version__}")
-        file.write(f", torch {torch.__version__}, Gymnasium {gym.__version__}\n")
+        file.write(f"# {machine('numpy', 'torch', 'gymnasium')}\n")
         file.write(f"# python bench/studies/actor_critic.py --only {name} --seeds {seeds}: ")
         file.write(f"{time.process_time() - begin:.0f} CPU seconds\n")
         file.write(f"# {MEANING[name == 'stages']}\n")
         writer = csv.DictWriter(file, rows[0], lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-
-
-def processor() -> str:
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text(encoding="utf-8").splitlines() if info.exists() else []
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The recorded runs of lesson 09-deep-q-networks/01-dqn: CartPole by ten seeds, and what each part of DQN is worth.
 
     python bench/studies/dqn.py cartpole [--seeds 10] [--first 0]
-    python bench/studies/dqn.py ablation [--seeds 5] [--first 0]
+    python bench/studies/dqn.py ablation [--seeds 10] [--first 0]
     python bench/studies/dqn.py maze [--seeds 5] [--first 0]
 
 write chapters/09-deep-q-networks/runs/cartpole.csv, ablation.csv and maze.csv, one line for every 1,000 steps of a run
@@ -66,7 +66,8 @@ MAZE_ARMS = {
 }
 MAZE_LOOK, LONGEST = 250, 100  # steps between two lines; steps after which an episode is cut
 CARTPOLE_MEANING = (
-    f"return: the mean of the last {LAST} episodes so far, while exploring; q: the mean of Q(s, a) over the last batch",
+    f"return: the mean of the last {LAST} episodes so far, while exploring",
+    f"recent: the mean of those that ended in these {LOOK:,} steps; q: the mean of Q(s, a) over the last batch",
     "greedy: the mean return of 20 episodes without exploration, at the end of the run",
 )
 MEANING = {
@@ -86,12 +87,14 @@ def train(n_envs: int, config: DQNConfig, seed: int) -> Iterator[dict[str, objec
         network = mlp([4, *HIDDEN, 2], activation=nn.ReLU)
     totals: deque[float] = deque(maxlen=LAST)
     for record in dqn(envs, network, replace(config, record_interval=LOOK), rng=np.random.default_rng(seed)):
-        totals.extend(episode.total for episode in record.episodes)
-        mean = f"{np.mean(totals):.1f}" if totals else ""
+        ended = [episode.total for episode in record.episodes]
+        totals.extend(ended)
+        mean, recent = (f"{np.mean(some):.1f}" if some else "" for some in (totals, ended))
         is_last = record.step >= config.steps
         greedy = f"{evaluate(network):.1f}" if is_last else ""
         step = record.step // LOOK * LOOK
-        yield {"step": step, "episodes": len(record.episodes), "return": mean, "q": f"{record.q:.4g}", "greedy": greedy}
+        returns = {"episodes": len(ended), "return": mean, "recent": recent}
+        yield {"step": step, **returns, "q": f"{record.q:.4g}", "greedy": greedy}
 
 
 def evaluate(network: nn.Sequential) -> float:
@@ -156,7 +159,7 @@ def main() -> None:
         arms = {name: partial(train, n_envs, config) for name, (n_envs, config) in ARMS.items()}
     else:
         arms = {"CARTPOLE": partial(train, 8, CARTPOLE)}
-    default = 10 if arguments.study == "cartpole" else 5
+    default = 5 if arguments.study == "maze" else 10
     study(arguments.study, arms, range(arguments.first, arguments.seeds or default))
 
 

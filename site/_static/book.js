@@ -100,7 +100,7 @@
   window.addEventListener("load", () => {
     reach();
     window.MathJax?.startup?.promise?.then(reach);
-    new ResizeObserver(reach).observe(document.body);
+    new ResizeObserver(() => requestAnimationFrame(reach)).observe(document.body);  // at once, it could report a loop
     document.addEventListener("toggle", reach, true);
   });
 })();

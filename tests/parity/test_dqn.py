@@ -52,7 +52,7 @@ def batch_of(rng, n, discount):
         next_obs=normal(n, 4),
         terminated=torch.tensor(rng.random(n) < 0.3),
         discounts=torch.full((n,), discount),
-        weights=torch.ones(n),
+        weights=None,
     )
 
 
@@ -114,7 +114,7 @@ def test_several_steps_in_one_are_those_of_stable_baselines3(seed, n, steps):
             obs, next_obs, actions, rewards, terminated | truncated, [{"TimeLimit.truncated": bool(truncated[0])}]
         )
     rows = np.arange(steps)
-    own = ours._batch(rows, np.ones(steps, np.float32), discount, n)
+    own = ours._batch(rows, None, discount, n)
     other = theirs._get_samples(rows)
     torch.testing.assert_close(own.rewards, other.rewards[:, 0].float(), rtol=1e-5, atol=1e-6)
     torch.testing.assert_close(own.next_obs, other.next_observations)

@@ -148,5 +148,6 @@ def _visited(browser, folder: Path, theme: str) -> Iterator[Visit]:
         tab.evaluate(_SAMPLE)
         tab.evaluate(AXE_SCRIPT)
         visit.barriers = [tuple(row) for row in tab.evaluate(_AXE)]
+        tab.wait_for_load_state("networkidle")  # what is still under way when the page is left counts as failed
         yield visit
     context.close()

@@ -11,6 +11,7 @@ with something that it did not get from the answer:
 import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, NoReturn
 
 import numpy as np
@@ -19,7 +20,19 @@ from bookbinder.exercises.values import as_array
 
 _NUMERIC = "biufc"  # kinds of NumPy's dtypes
 _LONGEST = 2000  # of what is shown of a value
-_shown = reprlib.Repr()
+
+
+class _InOrder(reprlib.Repr):
+    """Dictionaries as they were filled, not sorted: an answer may depend on the order."""
+
+    def repr_dict(self, x: dict, level: int) -> str:
+        if level <= 0 and x:
+            return "{...}"
+        pairs = [f"{self.repr1(key, level - 1)}: {self.repr1(x[key], level - 1)}" for key in islice(x, self.maxdict)]
+        return "{" + ", ".join(pairs + ["..."] * (len(x) > self.maxdict)) + "}"
+
+
+_shown = _InOrder()
 _shown.maxlist = _shown.maxtuple = _shown.maxdict = _shown.maxset = 12
 _shown.maxstring = _shown.maxother = 400
 

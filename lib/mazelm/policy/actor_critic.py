@@ -23,7 +23,7 @@ from gymnasium.vector import VectorEnv
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mazelm.policy.networks import ActorCritic, ArrayForward, entropy, logp_of
+from mazelm.policy.networks import ActorCritic, ArrayForward, entropy, logp_of, require_fit
 from mazelm.policy.resume import Checkpoints
 from mazelm.policy.returns import gae
 from mazelm.policy.rollout import Collector, Rollout, collect, discrete_actions
@@ -189,7 +189,7 @@ def a2c(
     Source: Mnih et al. (2016), section 4.
     """
     collector = Collector(envs, rng=rng)
-    _require_fit(model, collector.features.size, discrete_actions(envs, "a2c"))
+    require_fit(model.actor, collector.features.size, discrete_actions(envs, "a2c"))
     model.to(device)
     optimizer = Adam(model.parameters(), learning_rate=config.learning_rate)
     actor, critic = ArrayForward(model.actor), ArrayForward(model.critic)
@@ -212,9 +212,3 @@ def a2c(
         records.append(A2CRecord(update, update * steps_each, policy, value, spread, norm, episodes))
         saved.save(records)
         yield records[-1]
-
-
-def _require_fit(model: ActorCritic, n_features: int, n_actions: int) -> None:
-    sizes = model.actor[0].in_features, model.actor[-1].out_features
-    if sizes != (n_features, n_actions):
-        raise ValueError(f"model has {sizes} features and actions, but envs have {(n_features, n_actions)}")

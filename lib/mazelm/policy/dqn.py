@@ -22,9 +22,8 @@ import torch
 from gymnasium.vector import VectorEnv
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from mazelm.policy.networks import ArrayForward
+from mazelm.policy.networks import ArrayForward, require_fit
 from mazelm.policy.replay import Batch, PrioritisedReplay, Replay
 from mazelm.policy.resume import Checkpoints, Stateful
 from mazelm.policy.rollout import Collector, discrete_actions
@@ -158,13 +157,16 @@ def huber(errors: Float[Tensor, "*N"], *, delta: float = 1.0) -> Float[Tensor, "
         L(δ) = δ²/2                  for |δ| ≤ d
         L(δ) = d·(|δ| − d/2)         beyond
 
+    Both lines are c·(δ − c/2), with c = δ clipped to [−d, d], and c is the slope.
+
     Args:
         errors: δ, of either sign.
         delta: d, where the parabola becomes a line; larger than 0.
 
     Source: Huber (1964).
     """
-    return F.huber_loss(errors, torch.zeros_like(errors), reduction="none", delta=delta)
+    clipped = errors.detach().clamp(-delta, delta)
+    return clipped * (errors - clipped / 2)
 
 
 def linear_epsilon(step: int, *, start: float, end: float, steps: int) -> float:
@@ -210,7 +212,8 @@ def dqn_update(
             targets = dqn_target(batch.rewards, next_q, batch.terminated, discount=batch.discounts)
     q = network(batch.obs).gather(1, batch.actions[:, None]).squeeze(1)
     td_errors = targets - q
-    loss = (batch.weights * huber(td_errors, delta=config.huber_delta)).mean()
+    losses = huber(td_errors, delta=config.huber_delta)
+    loss = losses.mean() if batch.weights is None else (batch.weights * losses).mean()
     optimizer.zero_grad()
     loss.backward()
     optimizer.clip_gradient(config.max_norm)
@@ -301,7 +304,7 @@ def dqn(
         ValueError: The actions are not numbered, the network does not fit the environment, or a loss is not finite.
     """
     collector = Collector(envs, rng=rng)
-    _require_fit(network, collector.features.size, discrete_actions(envs, "dqn"))
+    require_fit(network, collector.features.size, discrete_actions(envs, "dqn"))
     learner = Learner(network, collector.features.size, config, device=device)
     saved = _checkpoints(checkpoints, learner, collector, rng)
     records = saved.load(DQNRecord)
@@ -343,13 +346,3 @@ def _checkpoints(folder: Path | None, learner: Learner, collector: Collector, rn
     }
     every = learner.config.checkpoint_every
     return Checkpoints(folder, every=every, collector=collector, parts=parts, config=learner.config, rng=rng)
-
-
-def _require_fit(network: nn.Sequential, n_features: int, n_actions: int) -> None:
-    """Refuse a network of other widths than the environment's."""
-    widths = [layer for layer in network if isinstance(layer, nn.Linear)]
-    fits = widths and (widths[0].in_features, widths[-1].out_features) == (n_features, n_actions)
-    if not fits:
-        raise ValueError(
-            f"network must take {n_features} features and give {n_actions} values, got {network}. Try: mlp()"
-        )

@@ -81,6 +81,21 @@ def orthogonal_(network: nn.Sequential, *, last_gain: float) -> nn.Sequential:
     return network
 
 
+def require_fit(network: nn.Sequential, n_features: int, n_actions: int) -> None:
+    """Refuse a network of other widths than the environment's.
+
+    Raises:
+        ValueError: It takes another number of features, or gives another number of values than there are actions.
+    """
+    layers = [layer for layer in network if isinstance(layer, nn.Linear)]
+    sizes = (layers[0].in_features, layers[-1].out_features) if layers else None
+    if sizes != (n_features, n_actions):
+        raise ValueError(
+            f"the network must take {n_features} features and give {n_actions} numbers, one for each action; its sizes "
+            f"are {sizes}. Try: mlp([{n_features}, 64, {n_actions}])"
+        )
+
+
 class ActorCritic(nn.Module):
     """A policy over numbered actions and a value, from two networks or from two heads of one.
 

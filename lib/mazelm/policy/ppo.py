@@ -24,7 +24,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from mazelm.policy.networks import ActorCritic, ArrayForward, entropy, logp_of
+from mazelm.policy.networks import ActorCritic, ArrayForward, entropy, logp_of, require_fit
 from mazelm.policy.resume import Checkpoints
 from mazelm.policy.returns import gae
 from mazelm.policy.rollout import Collector, Rollout, collect, discrete_actions
@@ -217,8 +217,9 @@ def explained_variance(values: Float[Tensor, " N"], returns: Float[Tensor, " N"]
     1 is a perfect critic, up to a constant; 0 is as good as a constant; below 0 is worse than that. Without any spread
     of the returns it does not exist, and is given as NaN.
     """
-    spread = returns.var(correction=0)
-    return (1 - (returns - values).var(correction=0) / spread).item() if spread > 0 else math.nan
+    if returns.max() == returns.min():  # the computed variance of equal numbers may be a rounding error
+        return math.nan
+    return (1 - (returns - values).var(correction=0) / returns.var(correction=0)).item()
 
 
 def ppo_losses(model: ActorCritic, batch: Batch, config: PPOConfig) -> Losses:
@@ -353,7 +354,7 @@ def ppo(
     Source: Schulman et al. (2017), algorithm 1.
     """
     collector = Collector(envs, rng=rng)
-    _require_fit(model, collector.features.size, discrete_actions(envs, "ppo"))
+    require_fit(model.actor, collector.features.size, discrete_actions(envs, "ppo"))
     model.to(device)
     optimizer = Adam(model.parameters(), learning_rate=config.learning_rate, epsilon=config.adam_epsilon)
     actor, critic = ArrayForward(model.actor), ArrayForward(model.critic)
@@ -379,12 +380,6 @@ def ppo(
         records.append(PPORecord(update=update, steps=update * steps_each, **gauges))
         saved.save(records)
         yield records[-1]
-
-
-def _require_fit(model: ActorCritic, n_features: int, n_actions: int) -> None:
-    sizes = model.actor[0].in_features, model.actor[-1].out_features
-    if sizes != (n_features, n_actions):
-        raise ValueError(f"model has {sizes} features and actions, but envs have {(n_features, n_actions)}")
 
 
 def _require_finite(losses: Losses, step: int) -> None:

@@ -22,7 +22,7 @@ from gymnasium.vector import VectorEnv
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from mazelm.policy.networks import ActorCritic, ArrayForward, entropy, logp_of, sample
+from mazelm.policy.networks import ActorCritic, ArrayForward, entropy, logp_of, require_fit, sample
 from mazelm.policy.resume import Checkpoints
 from mazelm.policy.returns import discounted_returns
 from mazelm.policy.rollout import Collector, Forward, discrete_actions
@@ -315,9 +315,7 @@ def _episodes(batch: Batch) -> list[Episode]:
 
 def _require_model(model: ActorCritic, n_features: int, n_actions: int) -> None:
     """Refuse a model for other environments, and one whose two networks share weights: each has its own optimiser."""
-    sizes = model.actor[0].in_features, model.actor[-1].out_features
-    if sizes != (n_features, n_actions):
-        raise ValueError(f"model has {sizes} features and actions, but envs have {(n_features, n_actions)}")
+    require_fit(model.actor, n_features, n_actions)
     if {id(weight) for weight in model.actor.parameters()} & {id(weight) for weight in model.critic.parameters()}:
         raise ValueError("model must have separate networks for policy and value, got shared=True")
 

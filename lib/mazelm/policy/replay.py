@@ -20,6 +20,7 @@ from torch import Tensor
 from mazelm.policy.rollout import Step
 from mazelm.policy.sum_tree import SumTree
 
+_ALL = slice(None)
 _NONE = -1  # no row: nothing of the episode is stored after this step
 
 
@@ -27,13 +28,13 @@ class Batch(NamedTuple):
     """Steps drawn from a memory; with n > 1 each of them is n steps in one."""
 
     rows: Int[np.ndarray, " N"]  # where they stand in the memory
+    weights: Float[Tensor, " N"] | None  # how much each step counts in the loss; None: all the same
     obs: Float[Tensor, "N F"]
     actions: Num[Tensor, "N ..."]
     rewards: Float[Tensor, " N"]  # of one step, or the discounted sum of several
     next_obs: Float[Tensor, "N F"]  # what the last of these steps reached, before any reset
     terminated: Bool[Tensor, " N"]  # the last of these steps ended the task
     discounts: Float[Tensor, " N"]  # γᵏ for a sum of k rewards: what one unit of value of next_obs counts
-    weights: Float[Tensor, " N"]  # how much each step counts in the loss; 1 where all are drawn with the same chance
 
 
 class Replay:
@@ -66,6 +67,7 @@ class Replay:
             "terminated": np.zeros(capacity, bool),
         }
         self._following = np.full(capacity + 1, _NONE)  # the row of the next step in the episode; the last is for _NONE
+        self._numbers = np.arange(capacity)  # of the rows
         self._last = np.full(0, _NONE)  # for each environment, the row of its last step if its episode goes on
 
     def __len__(self) -> int:
@@ -77,11 +79,15 @@ class Replay:
         Raises:
             ValueError: The memory is too small for so many environments, or their number has changed.
         """
-        rows = self._rows_for(step)
-        made = slice(None) if len(rows) == len(step.mask) else step.mask
+        self._require_environments(len(step.mask))
+        made = _ALL if step.mask.all() else step.mask
+        place = self._next_rows(len(step.mask) if made is _ALL else int(step.mask.sum()))
         for name, array in self.arrays.items():
-            array[rows] = getattr(step, name)[made]
-        self._link(rows, step, made)
+            array[place] = getattr(step, name)[made]
+        rows = self._numbers[place]
+        self._following[rows] = _NONE  # nothing follows a new step yet
+        self._following[self._last[made]] = rows
+        self._last[made] = np.where((step.terminated | step.truncated)[made], _NONE, rows)
         self.added += len(rows)
         return rows
 
@@ -106,8 +112,7 @@ class Replay:
             ValueError: The memory is empty, or an argument is out of range.
         """
         self._require(batch_size, discount, n)
-        rows = rng.integers(len(self), size=batch_size)
-        return self._batch(rows, np.ones(batch_size, np.float32), discount, n)
+        return self._batch(rng.integers(len(self), size=batch_size), None, discount, n)
 
     def state_dict(self) -> dict[str, Any]:
         """All that a run needs to go on after its episodes were broken off."""
@@ -130,29 +135,27 @@ class Replay:
         if n < 1:
             raise ValueError(f"n must be at least 1, got {n}")
 
-    def _rows_for(self, step: Step) -> Int[np.ndarray, " M"]:
-        """The rows that are written next; those of the oldest steps once the ring is full."""
+    def _require_environments(self, n_envs: int) -> None:
         if not len(self._last):
-            self._last = np.full(len(step.mask), _NONE)
-        if len(self._last) != len(step.mask):
-            raise ValueError(f"step has {len(step.mask)} environments, and the steps before it had {len(self._last)}")
-        if self.capacity < 2 * len(step.mask):
-            raise ValueError(
-                f"capacity={self.capacity} must hold two steps of each of the {len(step.mask)} environments"
-            )
-        n_steps = len(step.mask) if step.mask.all() else int(step.mask.sum())
-        return (self.added + np.arange(n_steps)) % self.capacity
+            self._last = np.full(n_envs, _NONE)
+        if len(self._last) != n_envs:
+            raise ValueError(f"step has {n_envs} environments, and the steps before it had {len(self._last)}")
+        if self.capacity < 2 * n_envs:
+            raise ValueError(f"capacity={self.capacity} must hold two steps of each of the {n_envs} environments")
 
-    def _link(self, rows: Int[np.ndarray, " M"], step: Step, made: slice | Bool[np.ndarray, " B"]) -> None:
-        """Note which step follows which. Nothing follows a new step yet.
+    def _next_rows(self, n_steps: int) -> slice | Int[np.ndarray, " M"]:
+        """The rows that are written next; those of the oldest steps once the ring is full.
 
         What precedes a step is older, so it is overwritten first: no link leads to a step of another episode.
         """
-        self._following[rows] = _NONE
-        self._following[self._last[made]] = rows
-        self._last[made] = np.where(step.terminated[made] | step.truncated[made], _NONE, rows)
+        start = self.added % self.capacity
+        if start + n_steps <= self.capacity:
+            return slice(start, start + n_steps)  # written faster than a list of rows
+        return (start + np.arange(n_steps)) % self.capacity
 
-    def _batch(self, rows: Int[np.ndarray, " N"], weights: Float[np.ndarray, " N"], discount: float, n: int) -> Batch:
+    def _batch(
+        self, rows: Int[np.ndarray, " N"], weights: Float[Tensor, " N"] | None, discount: float, n: int
+    ) -> Batch:
         last, rewards = rows, self.arrays["rewards"][rows]
         discounts = np.full(len(rows), discount, np.float32)
         for _ in range(n - 1):
@@ -162,8 +165,8 @@ class Replay:
             rewards = rewards + goes_on * discounts * self.arrays["rewards"][last]
             discounts = np.where(goes_on, discounts * np.float32(discount), discounts)
         obs, actions, terminated = (self.arrays[name] for name in ("obs", "actions", "terminated"))
-        drawn = (obs[rows], actions[rows], rewards, self.arrays["next_obs"][last], terminated[last], discounts, weights)
-        return Batch(rows, *[torch.from_numpy(array).to(self.device) for array in drawn])
+        drawn = (obs[rows], actions[rows], rewards, self.arrays["next_obs"][last], terminated[last], discounts)
+        return Batch(rows, weights, *(torch.from_numpy(array).to(self.device) for array in drawn))
 
 
 class PrioritisedReplay(Replay):
@@ -215,7 +218,8 @@ class PrioritisedReplay(Replay):
         marks = (np.arange(batch_size) + rng.random(batch_size)) * (self.tree.total / batch_size)
         rows = self.tree.find(marks)
         weights = (len(self) * self.tree[rows] / self.tree.total) ** -self.importance_exponent
-        return self._batch(rows, (weights / weights.max()).astype(np.float32), discount, n)
+        as_tensor = torch.from_numpy((weights / weights.max()).astype(np.float32)).to(self.device)
+        return self._batch(rows, as_tensor, discount, n)
 
     def update(self, rows: Int[np.ndarray, " N"], td_errors: Float[np.ndarray, " N"]) -> None:
         """Note the TD errors of a batch; they are the priorities from now on.

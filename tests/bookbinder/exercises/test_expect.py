@@ -285,6 +285,12 @@ def test_the_last_call_is_shown_with_its_names(monkeypatch):
         (math.inf, "inf"),
         ("a\tb", r"'a\tb'"),
         ([1, "a"], "[1, 'a']"),
+        ({2: "b", 1: "a"}, "{2: 'b', 1: 'a'}"),
+        ({}, "{}"),
+        (
+            dict.fromkeys(range(13), 0),
+            "{0: 0, 1: 0, 2: 0, 3: 0, 4: 0, 5: 0, 6: 0, 7: 0, 8: 0, 9: 0, 10: 0, 11: 0, ...}",
+        ),
         (None, "None"),
     ],
 )

@@ -65,7 +65,7 @@ def batch_of(n, n_features=4, n_actions=2, seed=0, **changed):
         next_obs=torch.randn(n, n_features, generator=rng),
         terminated=torch.rand(n, generator=rng) < 0.3,
         discounts=torch.full((n,), 0.9),
-        weights=torch.ones(n),
+        weights=None,
     )
     return made._replace(**changed)
 
@@ -204,11 +204,16 @@ def test_a_table_is_a_network_without_hidden_layers():
     optimizer, config = SGD(net.parameters(), learning_rate=0.3), DQNConfig(double=False, huber_delta=1e9, max_norm=1e9)
     rows, one = table.tolist(), torch.eye(3, dtype=torch.float64)
     for s, a, reward, s_next, ended in ((0, 1, 1.0, 2, False), (2, 0, -1.0, 1, True), (2, 1, 0.5, 2, False)):
-        made = Batch(np.arange(1), one[[s]], *tensors([a], [reward]), one[[s_next]], *tensors([ended], [0.9], [1.0]))
-        made = made._replace(
-            rewards=made.rewards.double(), discounts=made.discounts.double(), weights=made.weights.double()
+        made = Batch(
+            rows=np.arange(1),
+            weights=None,
+            obs=one[[s]],
+            actions=torch.tensor([a]),
+            rewards=torch.tensor([reward], dtype=torch.float64),
+            next_obs=one[[s_next]],
+            terminated=torch.tensor([ended]),
+            discounts=torch.tensor([0.9], dtype=torch.float64),
         )
-        made = made._replace(discounts=torch.tensor([0.9], dtype=torch.float64))
         update = dqn_update(net, net, optimizer, made, config)
         error = q_learning_update(rows, Transition(s, a, reward, s_next, ended), step_size=0.3, discount=0.9)
         assert float(update.td_errors) == pytest.approx(error, rel=1e-9)
@@ -461,7 +466,7 @@ def test_bad_environments():
     with pytest.raises(ValueError, match=r"dqn needs actions numbered from 0 \(Discrete\), got Box"):
         next(dqn(gym.make_vec("Pendulum-v1", num_envs=1, vectorization_mode="sync"), network(3, 1), SMALL, rng=rng))
     for net in (network(5, 2), network(4, 3)):
-        with pytest.raises(ValueError, match="network must take 4 features and give 2 values, got Sequential"):
+        with pytest.raises(ValueError, match="network must take 4 features and give 2 numbers"):
             next(dqn(cartpole(), net, SMALL, rng=rng))
 
 

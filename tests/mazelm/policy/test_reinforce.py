@@ -361,7 +361,7 @@ def test_what_does_not_fit_is_refused():
         next(reinforce(pendulum, model, CARTPOLE, rng=np.random.default_rng(0)))
     pendulum.close()
     envs = Corridors()
-    with pytest.raises(ValueError, match=r"model has \(3, 2\) features and actions, but envs have \(9, 2\)"):
+    with pytest.raises(ValueError, match="must take 9 features and give 2 numbers"):
         next(reinforce(envs, model, CARTPOLE, rng=np.random.default_rng(0)))
     shared = ActorCritic(9, 2, shared=True)
     with pytest.raises(ValueError, match="separate networks for policy and value"):

@@ -48,10 +48,10 @@ def test_a_batch_holds_whole_steps():
     assert torch.equal(batch.obs[:, 1], -number)
     assert torch.equal(batch.actions, number.long() % 5)
     assert torch.equal(batch.next_obs, batch.obs + 0.5)
-    assert batch.weights.eq(1).all()
+    assert batch.weights is None
     assert (replay.arrays["rewards"][batch.rows] == number.numpy()).all()
-    kinds = [tensor.dtype for tensor in batch[1:]]
-    assert kinds == [torch.float32, torch.int64, *[torch.float32] * 2, torch.bool, *[torch.float32] * 2]
+    kinds = [tensor.dtype for tensor in batch[2:]]
+    assert kinds == [torch.float32, torch.int64, *[torch.float32] * 2, torch.bool, torch.float32]
 
 
 def test_the_newest_takes_the_place_of_the_oldest():

@@ -139,8 +139,8 @@ def test_a_few_games_are_not_lost(opponent):
 STUDY = """
 import sys
 sys.path.insert(0, "bench/studies")
-import mcts
-print(min(mcts.game(mcts.{opponent}, 2000, seed, decisive=True) for seed in range(500)))
+import tree_search
+print(min(tree_search.game(tree_search.{opponent}, 2000, seed, decisive=True) for seed in range(500)))
 """
 
 

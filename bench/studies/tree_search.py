@@ -1,6 +1,6 @@
 """Tree search at full length, for lesson 12-planning-and-models/02-mcts: games of tic-tac-toe, walks through a maze.
 
-    python bench/studies/mcts.py
+    python bench/studies/tree_search.py
 
 writes chapters/12-planning-and-models/runs/mcts.csv in about two minutes.
 """
@@ -86,7 +86,7 @@ if __name__ == "__main__":
     RUNS.parent.mkdir(parents=True, exist_ok=True)
     with RUNS.open("w", newline="", encoding="utf-8") as file:
         file.write(f"# {machine('numpy')}\n")
-        file.write("# python bench/studies/mcts.py\n")
+        file.write("# python bench/studies/tree_search.py\n")
         file.write(
             "# games of tic-tac-toe against two players: won, drawn, lost; every second game is begun by the search\n"
         )
