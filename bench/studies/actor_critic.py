@@ -90,7 +90,8 @@ def parallel(seeds: int) -> Iterator[dict]:
 
 def bonus(seeds: int) -> Iterator[dict]:
     """The entropy bonus, and a trunk that actor and critic share."""
-    settings = ((0.0, 0.5, False), (0.1, 0.5, False), (1.0, 0.5, False), (1.0, 0.5, True), (1.0, 0.005, True))
+    separate = ((0.0, 0.5), (0.1, 0.5), (1.0, 0.5), (1.0, 0.005), (1.0, 5.0))
+    settings = (*((*pair, False) for pair in separate), (1.0, 0.5, True), (1.0, 0.005, True))
     for entropy_coef, value_coef, shared in settings:
         config = replace(MAZE, entropy_coef=entropy_coef, value_coef=value_coef)
         for seed in range(seeds):

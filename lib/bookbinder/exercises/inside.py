@@ -12,8 +12,11 @@ import pickle
 import sys
 import traceback
 import types
+import warnings
 from multiprocessing.connection import Connection
 from typing import Any
+
+import numpy as np
 
 from bookbinder.exercises import guard, values
 
@@ -87,12 +90,20 @@ def perform(room: Room, request: dict[str, Any]) -> object:
         return vars(room.module).get(request["name"])
     target: Any = room.kept[request["target"]]
     if request["do"] == "call":
-        return target(*request["args"], **request["kwargs"])
+        return call(target, request)
     if request["do"] == "iterate":
         return iter(target)
     if request["do"] == "next":
         return next(target)
     return getattr(target, request["name"])
+
+
+def call(target: Any, request: dict[str, Any]) -> object:
+    """Under the check's own `np.errstate` (underflow never counts); where that is to raise, any warning is an error."""
+    with np.errstate(**{**request["errors"], "under": "ignore"}), warnings.catch_warnings():
+        if request["errors"]["invalid"] == "raise":
+            warnings.simplefilter("error")
+        return target(*request["args"], **request["kwargs"])
 
 
 def described(error: BaseException) -> list:

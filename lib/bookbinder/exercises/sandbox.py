@@ -19,6 +19,8 @@ from functools import cached_property
 from multiprocessing import Pipe
 from typing import Any
 
+import numpy as np
+
 from bookbinder.exercises import guard, values
 from bookbinder.exercises.expect import TRACE, AnswerError, plain
 
@@ -53,7 +55,7 @@ class Remote:
             StoppedError: It used up what it may, or its process ended.
         """
         TRACE.record(self._name, args, kwargs)
-        request = {"do": "call", "target": self._number, "args": args, "kwargs": kwargs}
+        request = {"do": "call", "target": self._number, "args": args, "kwargs": kwargs, "errors": np.geterr()}
         return self._sandbox.ask(request, f"{self._name}(…)")  # so is called what it returns
 
     def __getattr__(self, name: str) -> Any:

@@ -131,7 +131,7 @@ def gae(
         terminated: Step t ended the task: nothing to bootstrap from.
         truncated: Step t was the last one recorded, but the task went on: bootstrap.
         discount: γ, the worth now of one unit of reward one step later.
-        gae_lambda: λ. 0 trusts the critic (low variance); 1 trusts the rewards (no bias).
+        gae_lambda: λ. 0 trusts the critic (low variance); 1 trusts the rewards (no bias but that of a cut).
 
     Source: Schulman et al. (2016), section 3.
     """

@@ -103,7 +103,7 @@ def planning_step(
 ) -> float:
     """Learn from one remembered transition as if it happened now, in place; return the TD error.
 
-        s, a drawn from the pairs seen;  r, s′ = Model(s, a)
+        s drawn from the states seen, then a from the actions tried there;  r, s′ = Model(s, a)
         δ = r + κ·√τ(s, a) + γ·maxₐ′ Q(s′, a′) − Q(s, a)
         Q(s, a) ← Q(s, a) + α·δ
 

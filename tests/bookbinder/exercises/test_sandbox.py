@@ -43,6 +43,19 @@ def test_arrays_go_and_come():
     assert asked("def f(x):\n    return np.cumsum(x)", np.array([1, 2, 3]), given=given).tolist() == [1, 3, 6]
 
 
+@pytest.mark.parametrize("statement", ["np.log(np.zeros(1))", "np.inf * np.zeros(1)", "warnings.warn('careful')"])
+def test_a_warning_is_an_error_where_the_check_says_so(statement):
+    code, given = f"def f(x):\n    {statement}\n    return x", ["import warnings\n\nimport numpy as np"]
+    assert asked(code, 1, given=given) == 1
+    with np.errstate(all="raise"), pytest.raises(AnswerError):
+        asked(code, 1, given=given)
+
+
+def test_a_number_too_small_to_be_held_is_no_warning():
+    with np.errstate(all="raise"):
+        assert asked("def f(x):\n    return np.exp(x)", -1000.0, given=["import numpy as np"]) == 0
+
+
 def test_what_is_given_is_there_and_the_cells_run_in_their_order():
     with Sandbox(["base = 10", "step = base // 5"]) as sandbox:
         answer = sandbox.load([("a", "x = step"), ("b", "def f():\n    return x + base")], "f")
