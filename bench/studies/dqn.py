@@ -2,7 +2,7 @@
 
     python bench/studies/dqn.py cartpole [--seeds 10] [--first 0]
     python bench/studies/dqn.py ablation [--seeds 10] [--first 0]
-    python bench/studies/dqn.py maze [--seeds 5] [--first 0]
+    python bench/studies/dqn.py maze [--seeds 10] [--first 0]
 
 write chapters/09-deep-q-networks/runs/cartpole.csv, ablation.csv and maze.csv, one line for every 1,000 steps of a run
 (in the maze 250). Seeds are run one after the other; with `--first 3` those that are in the file already are kept.
@@ -159,7 +159,7 @@ def main() -> None:
         arms = {name: partial(train, n_envs, config) for name, (n_envs, config) in ARMS.items()}
     else:
         arms = {"CARTPOLE": partial(train, 8, CARTPOLE)}
-    default = 5 if arguments.study == "maze" else 10
+    default = 10
     study(arguments.study, arms, range(arguments.first, arguments.seeds or default))
 
 
