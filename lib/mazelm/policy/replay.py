@@ -164,8 +164,9 @@ class Replay:
             last = np.where(goes_on, following, last)
             rewards = rewards + goes_on * discounts * self.arrays["rewards"][last]
             discounts = np.where(goes_on, discounts * np.float32(discount), discounts)
-        obs, actions, terminated = (self.arrays[name] for name in ("obs", "actions", "terminated"))
-        drawn = (obs[rows], actions[rows], rewards, self.arrays["next_obs"][last], terminated[last], discounts)
+        obs, actions = (self.arrays[name].take(rows, axis=0) for name in ("obs", "actions"))  # faster than [rows]
+        next_obs, terminated = (self.arrays[name].take(last, axis=0) for name in ("next_obs", "terminated"))
+        drawn = (obs, actions, rewards, next_obs, terminated, discounts)
         return Batch(rows, weights, *(torch.from_numpy(array).to(self.device) for array in drawn))
 
 

@@ -18,6 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+_TINY = 1e-30  # to be added and taken away: smaller numbers become 0, and those above 1e-22 stay as they are
+
 
 class FlatOptimizer(ABC):
     """What all optimisers share: the flat buffers, zeroing, clipping, and their state.
@@ -67,8 +69,10 @@ class FlatOptimizer(ABC):
         """
         self._gather()
         norm = torch.linalg.vector_norm(self.gradient)
-        self.gradient.mul_((max_norm / (norm + 1e-6)).clamp(max=1))  # 1e-6 only guards norm = 0; torch has it too
-        return norm.item()
+        length = norm.item()
+        if not length + 1e-6 <= max_norm:  # also where it is NaN, which then spreads
+            self.gradient.mul_((max_norm / (norm + 1e-6)).clamp(max=1))  # 1e-6 only guards norm = 0; torch has it too
+        return length
 
     @torch.no_grad()
     def step(self) -> None:
@@ -189,6 +193,8 @@ class Adam(FlatOptimizer):
     def _update(self) -> None:
         beta1, beta2 = self.betas
         self._mean.lerp_(self.gradient, 1 - beta1)
+        if self.steps % 64 == 0:  # what has faded below 1e-38 would stay there for ever, and make every step slow
+            self._mean.add_(_TINY).sub_(_TINY)
         self._square.mul_(beta2).addcmul_(self.gradient, self.gradient, value=1 - beta2)
         torch.sqrt(self._square, out=self._scale)
         self._scale.div_(math.sqrt(1 - beta2**self.steps)).add_(self.epsilon)

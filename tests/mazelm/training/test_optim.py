@@ -152,6 +152,25 @@ def test_clipping_shortens_and_never_lengthens(max_norm, expected):
     assert optimizer.gradient[0] / optimizer.gradient[1] == pytest.approx(-3 / 4)
 
 
+def test_clipping_spreads_what_is_not_a_number():
+    x = nn.Parameter(torch.zeros(2))
+    optimizer = SGD([x], learning_rate=1.0)
+    x.backward(torch.tensor([math.nan, 1.0]))
+    assert math.isnan(optimizer.clip_gradient(1.0))
+    assert optimizer.gradient.isnan().all()
+
+
+def test_a_mean_that_fades_ends_at_zero():
+    """Numbers below 1e-38 are slow, and their last bits would never go away: 0.9 times the smallest is rounded up."""
+    optimizer = Adam([x := one_number()], learning_rate=0.001)
+    x.backward()
+    optimizer.step()
+    optimizer.zero_grad()
+    for _ in range(1200):
+        optimizer.step()
+    assert optimizer.state_dict()["mean"].item() == 0 < optimizer.state_dict()["square"].item()
+
+
 def test_clipping_a_gradient_of_zero_leaves_zero():
     optimizer = SGD([one_number()], learning_rate=1.0)
     assert optimizer.clip_gradient(1.0) == 0
