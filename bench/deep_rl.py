@@ -45,8 +45,8 @@ def rows(quick: bool) -> list[Row]:
         dqn_gradients([120, 84], 128, 1_000 // share, 1.7),
         dqn_gradients([64, 64], 32, 1_000 // share, 1.7),
         dqn_gradients([256, 256], 64, 1_000 // share, None),
-        dqn_end_to_end(20_000 // share, 1, 2),
-        dqn_end_to_end(20_000 // share, 8, None),
+        dqn_end_to_end(20_000 // share, 1, None),
+        dqn_end_to_end(20_000 // share, 8, 2),
         *searches(2_000 // share),
     ]
 
