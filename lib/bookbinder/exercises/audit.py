@@ -196,9 +196,8 @@ def hints_that_tell(exercise: Exercise) -> Iterator[Problem]:
     """A hint that holds a line of the solution, or the whole model answer, is no hint."""
     lines = telling_lines(exercise.solution_lines)
     for number, hint in enumerate(exercise.texts("hint"), start=1):
-        said = {_squeezed(line) for line in hint.splitlines()} | {
-            _squeezed(code) for code in re.findall(r"`([^`]+)`", hint)
-        }
+        quoted = re.findall(r"`([^`]+)`", hint)
+        said = {_squeezed(text) for text in [*hint.splitlines(), *quoted]}
         for line in lines & said:
             yield _problem(exercise, f"hint {number} holds the solution's line {line!r}", "say what to do in words")
         if exercise.written and hint.strip() in exercise.texts("model")[0]:

@@ -26,10 +26,9 @@ class _InOrder(reprlib.Repr):
     """Dictionaries as they were filled, not sorted: an answer may depend on the order."""
 
     def repr_dict(self, x: dict, level: int) -> str:
-        if level <= 0 and x:
-            return "{...}"
-        pairs = [f"{self.repr1(key, level - 1)}: {self.repr1(x[key], level - 1)}" for key in islice(x, self.maxdict)]
-        return "{" + ", ".join(pairs + ["..."] * (len(x) > self.maxdict)) + "}"
+        keys = islice(x, self.maxdict * (level > 0))
+        pairs = [f"{self.repr1(key, level - 1)}: {self.repr1(x[key], level - 1)}" for key in keys]
+        return "{" + ", ".join(pairs + ["..."] * (len(x) > len(pairs))) + "}"
 
 
 _shown = _InOrder()

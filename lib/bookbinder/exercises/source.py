@@ -115,19 +115,14 @@ class Exercise:
     @property
     def stub(self) -> str:
         """The answer with nothing in it."""
-        return "\n\n".join(
-            _SOLUTION.sub(rf"\1# your code here\n\1{STUB}", code).rstrip("\n") for code in self.texts("answer")
-        )
+        empty = rf"\1# your code here\n\1{STUB}"
+        return "\n\n".join(_SOLUTION.sub(empty, code).rstrip("\n") for code in self.texts("answer"))
 
     @property
     def solution_lines(self) -> list[str]:
         """The lines between the marks."""
-        return [
-            line
-            for code in self.texts("answer")
-            for found in _SOLUTION.finditer(code)
-            for line in found[2].splitlines()
-        ]
+        parts = (found[2] for code in self.texts("answer") for found in _SOLUTION.finditer(code))
+        return [line for part in parts for line in part.splitlines()]
 
     @property
     def mutants(self) -> list[tuple[str, str]]:
@@ -147,9 +142,8 @@ def read(sheet: Sheet, *, executed: bool = False) -> list[Exercise]:
     problems = [problem for exercise in exercises for problem in _problems(exercise)]
     problems += _problems_before(cells) + _empty_texts(sheet, cells)
     ids = [exercise.id for exercise in exercises]
-    problems += [
-        f"the id {name!r} is used {ids.count(name)} times" for name in dict.fromkeys(ids) if ids.count(name) > 1
-    ]
+    shared = [name for name in dict.fromkeys(ids) if ids.count(name) > 1]
+    problems += [f"the id {name!r} is used {ids.count(name)} times" for name in shared]
     if problems:
         where = relative(sheet.text, sheet.root)
         raise CheckFailed("\n".join(f"{where}: {problem}" for problem in problems))
@@ -219,9 +213,8 @@ def _problems(exercise: Exercise) -> list[str]:
     for cell in exercise.cells:
         role = cell.metadata.get("role")
         if ROLES.get(str(role)) != cell.cell_type:
-            found.append(
-                f"the role {role!r} of a {cell.cell_type} cell is none of {', '.join(ROLES)}, or not for such a cell"
-            )
+            what = f"the role {role!r} of a {cell.cell_type} cell"
+            found.append(f"{what} is none of {', '.join(ROLES)}, or not for such a cell")
     count = {role: len([text for text in exercise.texts(role) if text.strip()]) for role in ROLES}
     if not _ID.fullmatch(exercise.id) or exercise.id.partition(".")[0] != exercise.sheet.chapter[3:]:
         found.append(f"the id is not of the form {exercise.sheet.chapter[3:]}.some_name")
@@ -259,14 +252,9 @@ def _problems_of_answer(exercise: Exercise) -> list[str]:
 
 def _runs_at_once(stub: str) -> bool:
     """Whether something of a stub raises when its cell is run: in the module, or in the body of a class."""
-    waiting: list[ast.AST] = [ast.parse(stub)]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.Raise):
-            return True
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            waiting += ast.iter_child_nodes(node)
-    return False
+    tree = ast.parse(stub)
+    later = {id(node) for each in ast.walk(tree) if isinstance(each, ast.FunctionDef) for node in ast.walk(each)}
+    return any(isinstance(node, ast.Raise) and id(node) not in later for node in ast.walk(tree))
 
 
 def _whole(value: object) -> int:
